@@ -1,0 +1,164 @@
+#pragma once
+
+/// The one file that names anything in `boost::asio::detail`.
+///
+/// Asio's public class templates reach the operating system through
+/// `io_object_impl<Service, Executor>`. Specialising it for our executors gives each of them a native
+/// implementation behind an unchanged public interface. What is relied on is checked below, so that
+/// a Boost that differs fails here and says why.
+
+#include <boost/asio/basic_socket.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/detail/buffer_sequence_adapter.hpp>
+#include <boost/asio/detail/chrono_time_traits.hpp>
+#include <boost/asio/detail/deadline_timer_service.hpp>
+#include <boost/asio/detail/handler_tracking.hpp>
+#include <boost/asio/detail/reactive_socket_service.hpp>
+#include <boost/asio/detail/socket_holder.hpp>
+#include <boost/asio/detail/socket_ops.hpp>
+#include <boost/asio/detail/thread_context.hpp>
+#include <boost/asio/detail/thread_info_base.hpp>
+#include <boost/asio/execution/context.hpp>
+#include <boost/asio/query.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/version.hpp>
+#include <concepts>
+#include <type_traits>
+#include <utility>
+
+#if BOOST_VERSION < 108100
+#error "rung needs Boost 1.81 or newer"
+#endif
+
+namespace rung {
+
+class executor;
+
+namespace detail {
+
+template <class Protocol>
+class socket_service;
+template <class Traits>
+class timer_service;
+
+/// Asio's wrappers of the blocking socket calls, whose error mapping our objects share.
+namespace socket_ops = boost::asio::detail::socket_ops;
+using boost::asio::detail::buffer_sequence_adapter;
+using boost::asio::detail::ioctl_arg_type;
+using boost::asio::detail::socket_holder;
+
+/// The traits by which Asio names the stock timer of a clock.
+template <class Clock, class WaitTraits>
+using clock_time_traits = boost::asio::detail::chrono_time_traits<Clock, WaitTraits>;
+
+#if defined(BOOST_ASIO_ENABLE_HANDLER_TRACKING)
+/// What an operation inherits so that Asio's handler tracking can number it.
+using tracked_handler = boost::asio::detail::handler_tracking::tracked_handler;
+#else
+struct tracked_handler {};
+#endif
+
+template <class Executor>
+struct is_native_executor : std::is_base_of<executor, Executor> {};
+template <class Inner>
+struct is_native_executor<boost::asio::strand<Inner>> : is_native_executor<Inner> {};
+
+/// An executor whose I/O objects are native: `rung::executor`, what derives from it (Asio's
+/// `executor_with_default`), and strands over those.
+template <class Executor>
+concept native_executor = is_native_executor<Executor>::value;
+
+/// The `rung::executor` within a native executor.
+template <native_executor Executor>
+auto inner_executor(const Executor& ex) noexcept {
+    if constexpr (std::is_base_of_v<executor, Executor>) {
+        // The result is a copy without the wrapper; the cast waits for the type to be complete.
+        using plain = std::conditional_t<std::is_same_v<Executor, void>, void, executor>;
+        return plain(static_cast<const plain&>(ex));
+    } else {
+        return inner_executor(ex.get_inner_executor());
+    }
+}
+
+/// An I/O object's implementation: the service by value, which is a reference to the engine.
+template <class Service, class Executor>
+class native_object {
+public:
+    using service_type = Service;
+    using implementation_type = typename Service::implementation_type;
+    using executor_type = Executor;
+
+    explicit native_object(int, const Executor& ex) : service_(ex), executor_(ex) {
+        service_.construct(implementation_);
+    }
+    template <class Context>
+    explicit native_object(int, int, Context& context) : native_object(0, context.get_executor()) {}
+    native_object(native_object&& other)
+        : service_(other.service_), executor_(other.executor_) {
+        service_.move_construct(implementation_, other.implementation_);
+    }
+    template <class Service1, class Executor1>
+    explicit native_object(native_object<Service1, Executor1>&& other)
+        : service_(other.get_executor()), executor_(other.get_executor()) {
+        service_.converting_move_construct(implementation_, other.get_service(),
+                                           other.get_implementation());
+    }
+    ~native_object() { service_.destroy(implementation_); }
+
+    native_object& operator=(native_object&& other) {
+        if (this != &other) {
+            service_.move_assign(implementation_, other.service_, other.implementation_);
+            std::destroy_at(&executor_);
+            std::construct_at(&executor_, other.executor_);
+            service_ = other.service_;
+        }
+        return *this;
+    }
+
+    const Executor& get_executor() const noexcept { return executor_; }
+    Service& get_service() noexcept { return service_; }
+    const Service& get_service() const noexcept { return service_; }
+    implementation_type& get_implementation() noexcept { return implementation_; }
+    const implementation_type& get_implementation() const noexcept { return implementation_; }
+
+private:
+    Service service_;
+    implementation_type implementation_;
+    Executor executor_;
+};
+
+/// While it lives, Asio's recycling of coroutine frames and handlers works on this thread.
+class asio_thread_scope : private boost::asio::detail::thread_context {
+public:
+    asio_thread_scope() : entry_(this, info_) {}
+
+private:
+    struct info : boost::asio::detail::thread_info_base {};
+    info info_;
+    thread_call_stack::context entry_;
+};
+
+}  // namespace detail
+}  // namespace rung
+
+namespace boost::asio::detail {
+
+template <class Protocol, rung::detail::native_executor Executor>
+class io_object_impl<reactive_socket_service<Protocol>, Executor>
+    : public rung::detail::native_object<rung::detail::socket_service<Protocol>, Executor> {
+    using base = rung::detail::native_object<rung::detail::socket_service<Protocol>, Executor>;
+
+public:
+    using base::base;
+};
+
+template <class Traits, rung::detail::native_executor Executor>
+class io_object_impl<deadline_timer_service<Traits>, Executor>
+    : public rung::detail::native_object<rung::detail::timer_service<Traits>, Executor> {
+    using base = rung::detail::native_object<rung::detail::timer_service<Traits>, Executor>;
+
+public:
+    using base::base;
+};
+
+}  // namespace boost::asio::detail

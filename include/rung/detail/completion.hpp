@@ -1,0 +1,110 @@
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_allocator.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/associator.hpp>
+#include <boost/asio/execution.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/prefer.hpp>
+#include <optional>
+#include <rung/executor.hpp>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace rung::detail {
+
+/// A handler with its arguments, as a function without any.
+template <class Handler, class... Args>
+struct bound_handler {
+    Handler handler;
+    std::tuple<Args...> args;
+
+    void operator()() { std::apply(std::move(handler), std::move(args)); }
+};
+
+/// Where a handler runs, and the work that it keeps there until then.
+///
+/// `Executor` is the handler's associated executor. Where it is a `rung::executor` of the engine that
+/// completes the operation, the handler runs straight from that loop and nothing is stored; so too
+/// behind an `any_io_executor`. Otherwise the handler goes through its executor.
+template <class Executor>
+class handler_work {
+    static constexpr bool is_ours = std::is_base_of_v<executor, Executor>;
+    static constexpr bool is_any = std::is_same_v<Executor, boost::asio::any_io_executor>;
+    static constexpr bool is_standard = boost::asio::execution::is_executor<Executor>::value;
+
+public:
+    handler_work(const Executor& ex, const executor& io_ex)
+        : level_(executor_access::level_of(io_ex)) {
+        if constexpr (is_ours || is_any) {
+            const executor* const inside = target(ex);
+            if (inside != nullptr &&
+                &executor_access::engine_of(*inside) == &executor_access::engine_of(io_ex)) {
+                level_ = executor_access::level_of(*inside);
+                return;
+            }
+        }
+        work_.emplace(make_work(ex));
+    }
+
+    /// At which the completion waits in the run queue.
+    level queue_level() const noexcept { return level_; }
+
+    /// Runs the handler. To be called from the loop, with nothing left of the operation.
+    template <class Handler, class... Args>
+    void complete(Handler& handler, Args&&... args) {
+        if (!work_) {
+            std::move(handler)(std::forward<Args>(args)...);
+            return;
+        }
+        const auto a = boost::asio::get_associated_allocator(handler);
+        bound_handler<Handler, std::decay_t<Args>...> bound{std::move(handler),
+                                                           {std::forward<Args>(args)...}};
+        if constexpr (is_standard) {
+            boost::asio::prefer(*work_, boost::asio::execution::blocking.possibly,
+                                boost::asio::execution::allocator(a))
+                .execute(std::move(bound));
+        } else {
+            work_->get_executor().dispatch(std::move(bound), a);
+        }
+    }
+
+private:
+    static const executor* target(const Executor& ex) noexcept {
+        if constexpr (is_ours) {
+            return &ex;
+        } else {
+            return ex.template target<executor>();
+        }
+    }
+    static auto make_work(const Executor& ex) {
+        if constexpr (is_standard) {
+            return boost::asio::prefer(ex, boost::asio::execution::outstanding_work.tracked);
+        } else {
+            return boost::asio::executor_work_guard<Executor>(ex);
+        }
+    }
+
+    level level_;
+    std::optional<decltype(make_work(std::declval<const Executor&>()))> work_;
+};
+
+template <class Handler, class IoExecutor>
+using handler_work_for =
+    handler_work<std::decay_t<boost::asio::associated_executor_t<Handler, IoExecutor>>>;
+
+}  // namespace rung::detail
+
+template <template <class, class> class Associator, class Handler, class... Args, class Default>
+struct boost::asio::associator<Associator, rung::detail::bound_handler<Handler, Args...>, Default>
+    : Associator<Handler, Default> {
+    static decltype(auto) get(const rung::detail::bound_handler<Handler, Args...>& b) noexcept {
+        return Associator<Handler, Default>::get(b.handler);
+    }
+    static decltype(auto) get(const rung::detail::bound_handler<Handler, Args...>& b,
+                              const Default& d) noexcept {
+        return Associator<Handler, Default>::get(b.handler, d);
+    }
+};

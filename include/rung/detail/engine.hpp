@@ -1,0 +1,67 @@
+#pragma once
+
+#include <boost/asio/execution_context.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <rung/detail/cancel_link.hpp>
+#include <rung/detail/io_operation.hpp>
+#include <rung/detail/thread_state.hpp>
+#include <rung/detail/wait_operation.hpp>
+
+/// The door between templates and the compiled engine. Every function may be called on any thread.
+namespace rung::detail::engine {
+
+/// The context to which the scheduler belongs.
+boost::asio::execution_context& context_of(const scheduler& s) noexcept;
+
+/// Queues an operation to run at its level. Takes no lock on the loop's thread, nor on any other.
+void post(scheduler& s, operation* op) noexcept;
+
+/// Counts work that keeps `run()` from returning.
+void work_started(scheduler& s) noexcept;
+void work_finished(scheduler& s) noexcept;
+
+/// Keeps the exception being handled, for `run()` to throw once the running handler has returned.
+void capture_exception(thread_state& t) noexcept;
+
+/// Hands an operation to the kernel, now or with the loop's next batch. Completes once, through the
+/// run queue. It joins `list`, if any; `link`, if any, is the slot handler that may cancel it.
+void start(scheduler& s, io_operation* op, io_list* list, cancel_link* link) noexcept;
+
+/// Whether a receive (or else a send) is in flight on the list.
+bool has_transfers(scheduler& s, const io_list& list, bool receives) noexcept;
+
+/// Queues an operation that is already done, with its result set.
+void complete_now(scheduler& s, io_operation* op, bool speculated) noexcept;
+
+/// Asks for the end of every operation on the list. They complete with `operation_aborted`.
+void cancel_all(scheduler& s, io_list& list) noexcept;
+
+/// Cancels as `cancel_all` does and takes the operations off the list. When it returns on a thread
+/// of the loop, the kernel has let go of the descriptor and of their buffers.
+void detach(scheduler& s, io_list& list) noexcept;
+
+/// Moves the operations of one object to another.
+void move_list(scheduler& s, io_list& to, io_list& from) noexcept;
+
+/// Asks for the end of the operation behind a slot handler, if it is still there.
+void cancel(cancel_link& link) noexcept;
+
+/// Ends the tie between a slot handler and its operation.
+void unlink(cancel_link& link) noexcept;
+
+/// Adds a wait to a timer and arms it for `deadline_ns` on CLOCK_MONOTONIC. Throws
+/// `std::bad_alloc`, with the wait destroyed.
+void wait(scheduler& s, timer_node& timer, std::int64_t deadline_ns, wait_operation* op,
+          cancel_link* link);
+
+/// Ends at most `limit` waits of the timer with `operation_aborted`; gives their number.
+std::size_t cancel_waits(scheduler& s, timer_node& timer, std::size_t limit) noexcept;
+
+/// Ends the wait behind a slot handler, if it is still there.
+void cancel_wait(cancel_link& link) noexcept;
+
+/// Moves deadline and waits of one timer to another, which has none.
+void move_timer(scheduler& s, timer_node& to, timer_node& from) noexcept;
+
+}  // namespace rung::detail::engine

@@ -1,0 +1,118 @@
+#pragma once
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <boost/system/error_code.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <rung/detail/cancel_link.hpp>
+
+namespace rung::detail {
+
+class io_operation;
+
+/// The operations in flight on one I/O object, so that close and cancel find them.
+///
+/// It moves with its object. Guarded by the engine's lock.
+class io_list {
+public:
+    io_list() = default;
+    io_list(const io_list&) = delete;
+    io_list& operator=(const io_list&) = delete;
+
+    bool empty() const noexcept { return front_ == nullptr; }
+    io_operation* front() const noexcept { return front_; }
+    void push(io_operation* op) noexcept;
+    void take(io_list& other) noexcept;
+    static void unlink(io_operation* op) noexcept;
+
+private:
+    io_operation* front_ = nullptr;
+};
+
+/// What an operation asks of the kernel, in terms that any backend can carry out.
+enum class io_kind : std::uint8_t {
+    nop,
+    receive,      // into one buffer
+    send,         // from one buffer
+    receive_msg,  // by msghdr: several buffers, an address or flags
+    send_msg,
+    accept,
+    connect,
+    wait,  // for poll events in `events`
+};
+
+/// An operation on a descriptor: what to do, how it stands, how it ended.
+class io_operation : public linked_operation {
+public:
+    // What to do. Set before the start and kept until the end, so that it can be started again.
+    io_kind kind = io_kind::nop;
+    level io_level = level::normal;
+    bool poll_first = false;          // a try is not expected to succeed at once
+    bool report_aborted = false;      // of `accept`: connections that ended before we took them
+    std::uint32_t events = 0;         // of `wait`, and of the wait before a second try
+    int descriptor = -1;
+    int flags = 0;                    // MSG_…, of `receive…` and `send…`; SOCK_… of `accept`
+    void* address = nullptr;          // the buffer, the msghdr, or the socket address
+    std::size_t length = 0;           // of the buffer or the socket address
+    socklen_t* address_length = nullptr;  // of `accept`
+
+    // How it stands. Engine only.
+    enum class state : std::uint8_t { idle, waiting, in_kernel, ended };
+    state at = state::idle;
+    bool cancelled = false;           // somebody asked for its end
+    bool cancel_queued = false;       // and that has not reached the kernel yet
+    bool polling = false;             // the entry is a wait for `events`, before the operation proper
+    io_operation** list_before = nullptr;
+    io_operation* list_next = nullptr;
+    io_operation* cancel_next = nullptr;
+
+    // How it ended: what the kernel returned, a count or a negated errno.
+    std::int32_t result = -ECANCELED;
+
+    /// The result as Asio's code: ECANCELED is `operation_aborted`.
+    boost::system::error_code error() const noexcept {
+        return result < 0 ? boost::system::error_code{-result, boost::system::system_category()}
+                          : boost::system::error_code{};
+    }
+    /// Frees what the result owns, for a handler that will not be called.
+    void abandon() noexcept {}
+    std::size_t count() const noexcept {
+        return result < 0 ? 0 : static_cast<std::size_t>(result);
+    }
+
+protected:
+    using linked_operation::linked_operation;
+};
+
+inline void io_list::push(io_operation* op) noexcept {
+    op->list_next = front_;
+    op->list_before = &front_;
+    if (front_ != nullptr) {
+        front_->list_before = &op->list_next;
+    }
+    front_ = op;
+}
+
+inline void io_list::take(io_list& other) noexcept {
+    front_ = other.front_;
+    other.front_ = nullptr;
+    if (front_ != nullptr) {
+        front_->list_before = &front_;
+    }
+}
+
+inline void io_list::unlink(io_operation* op) noexcept {
+    if (op->list_before == nullptr) {
+        return;
+    }
+    *op->list_before = op->list_next;
+    if (op->list_next != nullptr) {
+        op->list_next->list_before = op->list_before;
+    }
+    op->list_before = nullptr;
+    op->list_next = nullptr;
+}
+
+}  // namespace rung::detail

@@ -1,0 +1,152 @@
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <rung/config.hpp>
+
+namespace rung::detail {
+
+/// Recycled memory for operations: size classes of 64 B to 2 KiB, a cache a thread.
+///
+/// Each thread holds two magazines (lists of free blocks) a class; full ones go to, and empty ones
+/// are replaced from, a depot that all threads share. So a block costs a few instructions, one lock
+/// in a magazine's worth of blocks when a thread frees what another allocates, and no `malloc` in
+/// steady state. Source: J. Bonwick and J. Adams, "Magazines and Vmem", USENIX 2001.
+class recycler {
+public:
+    static constexpr std::size_t smallest = 64;
+    static constexpr std::size_t largest = 2048;
+    static constexpr std::size_t classes = 6;
+
+    /// A block of at least `size` bytes, aligned as `operator new` aligns. Throws `std::bad_alloc`.
+    static void* allocate(std::size_t size) {
+#if !defined(RUNG_ASAN)
+        if (size <= largest) [[likely]] {
+            const std::size_t c = class_of(size);
+            magazine& m = cache_.loaded[c];
+            if (m.free != nullptr) [[likely]] {
+                block* const b = m.free;
+                m.free = b->next;
+                --m.count;
+                return b;
+            }
+            return refill(c);
+        }
+#endif
+        return ::operator new(size);
+    }
+
+    /// Gives back a block that `allocate(size)` returned, on any thread.
+    static void deallocate(void* p, std::size_t size) noexcept {
+#if !defined(RUNG_ASAN)
+        if (size <= largest) [[likely]] {
+            const std::size_t c = class_of(size);
+            magazine& m = cache_.loaded[c];
+            if (m.count == capacity(c)) [[unlikely]] {
+                spill(c);
+            }
+            m.free = ::new (p) block{m.free, nullptr};
+            ++m.count;
+            return;
+        }
+#endif
+        ::operator delete(p);
+    }
+
+    /// The most blocks that a magazine of class `c` holds.
+    static constexpr std::uint32_t capacity(std::size_t c) noexcept { return 256U >> c; }
+
+    /// Frees the calling thread's blocks, as the thread's exit does.
+    static void flush() noexcept;
+
+private:
+    struct block {
+        block* next;
+        block* next_magazine;  // in the depot, of a magazine's first block
+    };
+    struct magazine {
+        block* free;
+        std::uint32_t count;
+    };
+    struct thread_cache {
+        std::array<magazine, classes> loaded;
+        std::array<magazine, classes> spare;
+        bool registered;
+    };
+    struct depot;
+
+    static std::size_t class_of(std::size_t size) noexcept {
+        return static_cast<std::size_t>(std::bit_width((size - 1) / smallest));
+    }
+    static void* refill(std::size_t c);
+    static void spill(std::size_t c) noexcept;
+    static depot& depot_of(std::size_t c) noexcept;
+    static void register_thread() noexcept;
+
+    static constinit thread_local thread_cache cache_ [[gnu::tls_model("initial-exec")]];
+};
+
+/// An allocator over `recycler`; what handlers without an allocator of their own get.
+template <class T>
+struct recycling_allocator {
+    using value_type = T;
+
+    recycling_allocator() = default;
+    template <class U>
+    recycling_allocator(const recycling_allocator<U>&) noexcept {}
+
+    T* allocate(std::size_t n) {
+        if constexpr (alignof(T) > __STDCPP_DEFAULT_NEW_ALIGNMENT__) {
+            return static_cast<T*>(::operator new(n * sizeof(T), std::align_val_t{alignof(T)}));
+        } else {
+            return static_cast<T*>(recycler::allocate(n * sizeof(T)));
+        }
+    }
+    void deallocate(T* p, std::size_t n) noexcept {
+        if constexpr (alignof(T) > __STDCPP_DEFAULT_NEW_ALIGNMENT__) {
+            ::operator delete(p, std::align_val_t{alignof(T)});
+        } else {
+            recycler::deallocate(p, n * sizeof(T));
+        }
+    }
+    friend bool operator==(const recycling_allocator&, const recycling_allocator&) = default;
+};
+
+/// `Allocator`, or `recycling_allocator` in place of the plain `std::allocator`.
+template <class Allocator>
+struct operation_allocator {
+    static const Allocator& from(const Allocator& a) noexcept { return a; }
+};
+template <class T>
+struct operation_allocator<std::allocator<T>> {
+    static recycling_allocator<T> from(const std::allocator<T>&) noexcept { return {}; }
+};
+
+/// Builds an operation `Op` in memory of its handler's allocator.
+template <class Op, class Allocator, class... Args>
+Op* make_operation_node(const Allocator& a, Args&&... args) {
+    using traits = typename std::allocator_traits<Allocator>::template rebind_traits<Op>;
+    typename traits::allocator_type alloc(a);
+    Op* const p = std::to_address(traits::allocate(alloc, 1));
+    try {
+        return ::new (static_cast<void*>(p)) Op(std::forward<Args>(args)...);
+    } catch (...) {
+        traits::deallocate(alloc, p, 1);
+        throw;
+    }
+}
+
+/// Ends an operation's life and frees its memory.
+template <class Op, class Allocator>
+void free_operation_node(Op* op, const Allocator& a) noexcept {
+    using traits = typename std::allocator_traits<Allocator>::template rebind_traits<Op>;
+    typename traits::allocator_type alloc(a);
+    op->~Op();
+    traits::deallocate(alloc, op, 1);
+}
+
+}  // namespace rung::detail

@@ -1,0 +1,154 @@
+#pragma once
+
+#include <algorithm>
+#include <boost/asio/execution_context.hpp>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <rung/clock.hpp>
+#include <rung/statistics.hpp>
+
+namespace rung {
+
+class executor;
+
+namespace detail {
+class scheduler;
+class ring_backend;
+}  // namespace detail
+
+/// What stands behind the ring.
+enum class backend {
+    io_uring,  ///< the kernel's rings
+    epoll,     ///< a user-space interpreter of the same entries
+};
+
+/// How an `io_context` is made. Every field has a usable default.
+struct io_context_options {
+    /// As for `asio::io_context`: how many threads will run the context. 1 (or one of Asio's UNSAFE
+    /// hints) promises one running thread, which lets the kernel defer its work to that thread;
+    /// others may still post and start operations.
+    int concurrency_hint = -1;
+    /// The backend. Unset: io_uring.
+    std::optional<rung::backend> backend{};
+    /// Entries of the submission queue, a power of two from 1 to 32,768; the completion queue holds
+    /// four times as many.
+    unsigned ring_entries = 1024;
+    /// A waiting lower level runs at least once in so many handlers. At least 3.
+    unsigned starvation_limit = 64;
+    /// Most operations of `io_priority::low` in the kernel at once. 0: no limit.
+    unsigned low_io_in_flight = 0;
+    /// How long the loop looks for work before it sleeps. It saves the wake-up of a sleeping
+    /// thread, some 5 µs here, and costs that much CPU time; at most one second.
+    std::chrono::nanoseconds spin_before_sleep{0};
+    /// Keep `handler_time_ns` and `sleep_time_ns` in the statistics: two clock readings a handler.
+    bool measure_time = false;
+};
+
+/// An execution context for Boost.Asio over io_uring in which urgent work goes first.
+///
+/// It stands in for `asio::io_context`: the members of the same names mean the same. Work is what
+/// keeps `run()` from returning: queued handlers, operations in flight, waiting timers, and
+/// executors with `outstanding_work.tracked`.
+///
+/// Thread-safety: every member may be called on any thread, but for construction and destruction.
+/// Destruction destroys waiting handlers without calling them, once the kernel has let go of their
+/// buffers. No thread may be in `run…` or `poll…` then.
+/// Errors: the constructors throw `boost::system::system_error` naming cause and cure where the
+/// kernel refuses a ring, or the option that cannot be used. Needs Linux 5.19, and 6.1 with a
+/// concurrency hint of 1.
+///
+/// Example:
+///
+///     rung::io_context ctx;
+///     asio::post(asio::require(ctx.get_executor(), rung::priority::high), [] { urgent(); });
+///     ctx.run();
+class io_context : public boost::asio::execution_context {
+public:
+    using executor_type = executor;
+    using count_type = std::size_t;
+
+    /// Equivalent to `io_context(io_context_options{})`: any number of threads may run it.
+    io_context();
+    /// Equivalent to options with that `concurrency_hint`.
+    explicit io_context(int concurrency_hint);
+    explicit io_context(const io_context_options& options);
+    ~io_context();
+
+    /// An executor of normal priority. Never throws.
+    executor get_executor() noexcept;
+
+    /// Runs handlers until the context is stopped or out of work; gives their number. An exception
+    /// from a handler leaves it, and it may be called again.
+    /// Errors: `system_error` with `rung::error::wrong_thread` where the concurrency hint was 1 and
+    /// a second thread calls while one is running, or while operations that another thread started
+    /// are in flight.
+    count_type run();
+    /// As `run()`, for at most that long.
+    template <class Rep, class Period>
+    count_type run_for(const std::chrono::duration<Rep, Period>& rel_time) {
+        return run_until(std::chrono::steady_clock::now() + rel_time);
+    }
+    /// As `run()`, until that time at most.
+    template <class Clock, class Duration>
+    count_type run_until(const std::chrono::time_point<Clock, Duration>& abs_time) {
+        count_type n = 0;
+        while (run_one_until(abs_time) != 0) {
+            ++n;
+        }
+        return n;
+    }
+    /// Runs at most one handler, waiting for it.
+    count_type run_one();
+    /// As `run_one()`, waiting for at most that long.
+    template <class Rep, class Period>
+    count_type run_one_for(const std::chrono::duration<Rep, Period>& rel_time) {
+        return run_one_until(std::chrono::steady_clock::now() + rel_time);
+    }
+    /// As `run_one()`, waiting until that time at most.
+    template <class Clock, class Duration>
+    count_type run_one_until(const std::chrono::time_point<Clock, Duration>& abs_time) {
+        for (;;) {
+            // Another clock may be set while we wait, so look at it again now and then.
+            const auto left = std::chrono::ceil<std::chrono::nanoseconds>(abs_time - Clock::now());
+            const auto step = std::min<std::chrono::nanoseconds>(left, std::chrono::seconds(1));
+            if (const count_type n = run_one_before(clock::now() + step)) {
+                return n;
+            }
+            if (stopped() || Clock::now() >= abs_time) {
+                return 0;
+            }
+        }
+    }
+    /// Runs the handlers that are ready, without waiting.
+    count_type poll();
+    /// Runs at most one handler that is ready, without waiting.
+    count_type poll_one();
+
+    /// Makes every `run…` and `poll…` return as soon as its running handler has ended.
+    void stop();
+    /// Whether the context was stopped or ran out of work.
+    bool stopped() const;
+    /// Lets `run…` and `poll…` run again after they stopped.
+    void restart();
+
+    /// The backend in use. Never throws.
+    rung::backend backend() const noexcept;
+    /// A snapshot of the counters. Never throws.
+    rung::statistics statistics() const noexcept;
+
+protected:
+    /// A context over another backend than the kernel: for tests that script completions.
+    io_context(const io_context_options& options, std::unique_ptr<detail::ring_backend> backend);
+
+private:
+    count_type run_one_before(clock::time_point deadline);
+
+    std::unique_ptr<detail::scheduler> scheduler_;
+};
+
+}  // namespace rung
+
+#include <rung/executor.hpp>

@@ -1,0 +1,33 @@
+#include <rung/error.hpp>
+#include <string>
+
+namespace rung {
+
+namespace {
+
+class category final : public boost::system::error_category {
+public:
+    const char* name() const noexcept override { return "rung"; }
+    std::string message(int value) const override {
+        switch (static_cast<error>(value)) {
+            case error::abandoned:
+                return "the operation's producer went away without finishing it";
+            case error::wrong_thread:
+                return "the context was made for one thread (concurrency hint 1) and another runs it";
+            case error::bad_option:
+                return "an option of the context cannot be used";
+            case error::backend_unavailable:
+                return "the backend is not available";
+        }
+        return "unknown rung error";
+    }
+};
+
+}  // namespace
+
+const boost::system::error_category& error_category() noexcept {
+    static const category instance;
+    return instance;
+}
+
+}  // namespace rung

@@ -1,0 +1,58 @@
+#include <rung/io_context.hpp>
+
+#include "scheduler.hpp"
+
+namespace rung {
+
+namespace {
+
+io_context_options with_hint(int concurrency_hint) {
+    io_context_options options;
+    options.concurrency_hint = concurrency_hint;
+    return options;
+}
+
+}  // namespace
+
+io_context::io_context() : io_context(io_context_options{}) {}
+io_context::io_context(int concurrency_hint) : io_context(with_hint(concurrency_hint)) {}
+io_context::io_context(const io_context_options& options) : io_context(options, nullptr) {}
+
+io_context::io_context(const io_context_options& options,
+                       std::unique_ptr<detail::ring_backend> backend)
+    : scheduler_(std::make_unique<detail::scheduler>(*this, options, std::move(backend))) {}
+
+io_context::~io_context() {
+    // Handlers may own I/O objects and services' state, so they go while all of it still stands;
+    // what the services' own end queues goes after.
+    scheduler_->shutdown();
+    shutdown();
+    scheduler_->shutdown();
+    destroy();
+}
+
+executor io_context::get_executor() noexcept {
+    return executor(scheduler_.get(), executor::plain_bits);
+}
+
+io_context::count_type io_context::run() {
+    return scheduler_->run(detail::scheduler::forever, detail::scheduler::unlimited);
+}
+io_context::count_type io_context::run_one() { return scheduler_->run(detail::scheduler::forever, 1); }
+io_context::count_type io_context::run_one_before(clock::time_point deadline) {
+    return scheduler_->run(
+        std::chrono::nanoseconds(deadline.time_since_epoch()).count(), 1);
+}
+io_context::count_type io_context::poll() {
+    return scheduler_->run(detail::scheduler::no_wait, detail::scheduler::unlimited);
+}
+io_context::count_type io_context::poll_one() { return scheduler_->run(detail::scheduler::no_wait, 1); }
+
+void io_context::stop() { scheduler_->stop(); }
+bool io_context::stopped() const { return scheduler_->stopped(); }
+void io_context::restart() { scheduler_->restart(); }
+
+rung::backend io_context::backend() const noexcept { return scheduler_->backend(); }
+rung::statistics io_context::statistics() const noexcept { return scheduler_->statistics(); }
+
+}  // namespace rung

@@ -1,0 +1,38 @@
+#include <boost/asio/require.hpp>
+#include <boost/asio/strand.hpp>
+#include <rung/executor.hpp>
+#include <rung/priority.hpp>
+
+namespace rung {
+
+namespace {
+
+using boost::asio::any_io_executor;
+using boost::asio::strand;
+
+/// The property applied to what `ex` holds, where that is one of ours.
+template <class Property>
+any_io_executor reach_inside(const any_io_executor& ex, const Property& p) {
+    if (const auto* const plain = ex.target<executor>()) {
+        return boost::asio::require(*plain, p);
+    }
+    if (const auto* const in_strand = ex.target<strand<executor>>()) {
+        return boost::asio::require(*in_strand, p);
+    }
+    if (const auto* const in_strand = ex.target<strand<any_io_executor>>()) {
+        return boost::asio::prefer(*in_strand, p);
+    }
+    return ex;
+}
+
+}  // namespace
+
+any_io_executor priority::prefer_inside(const any_io_executor& ex, const priority& p) {
+    return reach_inside(ex, p);
+}
+
+any_io_executor io_priority::prefer_inside(const any_io_executor& ex, const io_priority& p) {
+    return reach_inside(ex, p);
+}
+
+}  // namespace rung

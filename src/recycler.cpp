@@ -1,0 +1,97 @@
+#include <mutex>
+#include <rung/detail/recycler.hpp>
+#include <utility>
+
+namespace rung::detail {
+
+constinit thread_local recycler::thread_cache recycler::cache_ = {};
+
+/// Full magazines of one size class, for any thread to take.
+struct recycler::depot {
+    /// What the depot may hold; beyond it, blocks go back to the system.
+    static constexpr std::size_t limit_bytes = std::size_t{8} << 20;
+
+    std::mutex mutex;
+    block* first = nullptr;     // guarded by mutex
+    std::size_t magazines = 0;  // guarded by mutex
+};
+
+recycler::depot& recycler::depot_of(std::size_t c) noexcept {
+    // Never destroyed: threads that outlive the statics still give their blocks back.
+    static auto* const depots = new std::array<depot, classes>;
+    return (*depots)[c];
+}
+
+void recycler::register_thread() noexcept {
+    struct at_exit {
+        ~at_exit() { flush(); }
+    };
+    if (!cache_.registered) {
+        cache_.registered = true;
+        static thread_local at_exit guard;
+        static_cast<void>(guard);
+    }
+}
+
+void* recycler::refill(std::size_t c) {
+    magazine& loaded = cache_.loaded[c];
+    magazine& spare = cache_.spare[c];
+    if (spare.free != nullptr) {
+        std::swap(loaded, spare);
+    } else {
+        register_thread();
+        depot& d = depot_of(c);
+        const std::lock_guard lock(d.mutex);
+        if (d.first == nullptr) {
+            return ::operator new(smallest << c);
+        }
+        loaded = {d.first, capacity(c)};
+        d.first = d.first->next_magazine;
+        --d.magazines;
+    }
+    block* const b = loaded.free;
+    loaded.free = b->next;
+    --loaded.count;
+    return b;
+}
+
+void recycler::spill(std::size_t c) noexcept {
+    magazine& loaded = cache_.loaded[c];
+    magazine& spare = cache_.spare[c];
+    if (spare.free == nullptr) {
+        std::swap(loaded, spare);
+        return;
+    }
+    register_thread();
+    block* surplus = spare.free;
+    spare = loaded;
+    loaded = {};
+    {
+        depot& d = depot_of(c);
+        const std::lock_guard lock(d.mutex);
+        if ((d.magazines + 1) * capacity(c) * (smallest << c) <= depot::limit_bytes) {
+            surplus->next_magazine = d.first;
+            d.first = surplus;
+            ++d.magazines;
+            return;
+        }
+    }
+    while (surplus != nullptr) {
+        ::operator delete(std::exchange(surplus, surplus->next));
+    }
+}
+
+void recycler::flush() noexcept {
+    for (std::size_t c = 0; c < classes; ++c) {
+        for (auto* const cache : {&cache_.loaded[c], &cache_.spare[c]}) {
+            // A magazine that is not full would be short for whoever took it.
+            while (cache->free != nullptr) {
+                ::operator delete(std::exchange(cache->free, cache->free->next));
+            }
+            cache->count = 0;
+        }
+    }
+    cache_.registered = false;
+}
+
+}  // namespace rung::detail

@@ -1,0 +1,134 @@
+#include "ring.hpp"
+
+#include <liburing.h>
+#include <poll.h>
+
+#include <utility>
+
+namespace rung::detail {
+
+namespace {
+
+// Recorded in an operation's flags for the kernel; see io_uring_enter(2).
+constexpr std::uint32_t poll_first_flag = IORING_RECVSEND_POLL_FIRST;  // Linux 5.19
+
+void prepare(io_uring_sqe* e, io_operation& op) noexcept {
+    switch (op.kind) {
+        case io_kind::nop:
+            io_uring_prep_nop(e);
+            break;
+        case io_kind::receive:
+            io_uring_prep_recv(e, op.descriptor, op.address, op.length, op.flags);
+            break;
+        case io_kind::send:
+            io_uring_prep_send(e, op.descriptor, op.address, op.length, op.flags);
+            break;
+        case io_kind::receive_msg:
+            io_uring_prep_recvmsg(e, op.descriptor, static_cast<msghdr*>(op.address),
+                                  static_cast<unsigned>(op.flags));
+            break;
+        case io_kind::send_msg:
+            io_uring_prep_sendmsg(e, op.descriptor, static_cast<msghdr*>(op.address),
+                                  static_cast<unsigned>(op.flags));
+            break;
+        case io_kind::accept:
+            io_uring_prep_accept(e, op.descriptor, static_cast<sockaddr*>(op.address),
+                                 op.address_length, op.flags);
+            break;
+        case io_kind::connect:
+            io_uring_prep_connect(e, op.descriptor, static_cast<sockaddr*>(op.address),
+                                  static_cast<socklen_t>(op.length));
+            break;
+        case io_kind::wait:
+            io_uring_prep_poll_add(e, op.descriptor, op.events);
+            break;
+    }
+    const bool transfer = op.kind != io_kind::nop && op.kind < io_kind::accept;
+    if (op.poll_first && transfer) {
+        e->ioprio |= poll_first_flag;
+    }
+}
+
+}  // namespace
+
+ring::ring(std::unique_ptr<ring_backend> backend) noexcept
+    : backend_(std::move(backend)), memory_(backend_->memory()) {}
+
+io_uring_sqe* ring::next() noexcept {
+    return &memory_.sqes[tail_++ & (memory_.sq_entries - 1)];
+}
+
+void ring::add(io_operation& op) noexcept {
+    io_uring_sqe* const e = next();
+    if (op.polling) {
+        io_uring_prep_poll_add(e, op.descriptor, op.events);
+    } else {
+        prepare(e, op);
+    }
+    e->user_data = reinterpret_cast<std::uintptr_t>(&op);
+}
+
+void ring::add_cancel(const io_operation& op) noexcept {
+    io_uring_sqe* const e = next();
+    io_uring_prep_rw(IORING_OP_ASYNC_CANCEL, e, -1, nullptr, 0, 0);
+    e->addr = reinterpret_cast<std::uintptr_t>(&op);
+    e->user_data = ignored_tag;
+    e->flags |= IOSQE_CQE_SKIP_SUCCESS;  // Linux 5.17: the operation's own completion is enough
+}
+
+void ring::add_cancel_all() noexcept {
+    io_uring_sqe* const e = next();
+    io_uring_prep_rw(IORING_OP_ASYNC_CANCEL, e, -1, nullptr, 0, 0);
+    e->cancel_flags = IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY;  // Linux 5.19
+    e->user_data = ignored_tag;
+}
+
+void ring::add_wake(int descriptor) noexcept {
+    io_uring_sqe* const e = next();
+    io_uring_prep_poll_add(e, descriptor, POLLIN);
+    e->len = IORING_POLL_ADD_MULTI;  // Linux 5.13: one entry for every wake-up
+    e->user_data = wake_tag;
+}
+
+unsigned ring::publish() noexcept {
+    std::atomic_ref(*memory_.sq_tail).store(tail_, std::memory_order_release);
+    return unsubmitted();
+}
+
+int ring::wait(unsigned count, bool block, std::int64_t timeout_ns) noexcept {
+    timespec timeout{};
+    const bool limited = block && timeout_ns >= 0;
+    if (limited) {
+        timeout = {.tv_sec = timeout_ns / 1'000'000'000, .tv_nsec = timeout_ns % 1'000'000'000};
+    }
+    const int n = backend_->enter(count, block ? 1 : 0, true, limited ? &timeout : nullptr);
+    return n < 0 ? n : 0;
+}
+
+void ring::refresh() noexcept {
+    head_ = std::atomic_ref(*memory_.sq_head).load(std::memory_order_acquire);
+}
+
+bool ring::withdraw(const io_operation& op) noexcept {
+    for (unsigned at = head_; at != tail_; ++at) {
+        io_uring_sqe& e = memory_.sqes[at & (memory_.sq_entries - 1)];
+        if (e.user_data == reinterpret_cast<std::uintptr_t>(&op)) {
+            io_uring_prep_nop(&e);
+            e.user_data = ignored_tag;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool ring::pending_work() const noexcept {
+    return (std::atomic_ref(*memory_.sq_flags).load(std::memory_order_relaxed) &
+            (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+}
+
+completion ring::take() noexcept {
+    const io_uring_cqe& c = memory_.cqes[cq_head_++ & (memory_.cq_entries - 1)];
+    return {c.user_data, c.res, (c.flags & IORING_CQE_F_MORE) != 0};
+}
+
+}  // namespace rung::detail

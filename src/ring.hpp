@@ -1,0 +1,96 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <rung/detail/io_operation.hpp>
+
+#include "ring_backend.hpp"
+
+namespace rung::detail {
+
+/// A completion as the engine sees it.
+struct completion {
+    std::uint64_t tag;
+    std::int32_t result;
+    bool more;  // the entry goes on and will complete again
+};
+
+/// Entries without a system call, one submission a pass, completions as they come.
+///
+/// Everything above prepares entries through this class, whatever the backend. Not thread-safe:
+/// guarded by the engine's lock, but for `wait`.
+class ring {
+public:
+    // Tags of entries that are not operations. Operations' tags are their addresses.
+    static constexpr std::uint64_t ignored_tag = 0;
+    static constexpr std::uint64_t wake_tag = 1;
+
+    explicit ring(std::unique_ptr<ring_backend> backend) noexcept;
+
+    rung::backend kind() const noexcept { return backend_->kind(); }
+    bool attach_thread() noexcept { return backend_->attach_thread(); }
+    unsigned completion_capacity() const noexcept { return memory_.cq_entries; }
+
+    /// How many entries fit before the next `submit`.
+    unsigned room() const noexcept { return memory_.sq_entries - (tail_ - head_); }
+    /// How many entries wait for `submit`.
+    unsigned unsubmitted() const noexcept { return tail_ - head_; }
+
+    // Each adds one entry. Precondition: room().
+    void add(io_operation& op) noexcept;
+    void add_cancel(const io_operation& op) noexcept;
+    void add_cancel_all() noexcept;
+    void add_wake(int descriptor) noexcept;
+
+    /// Submits what waits and brings what completions there are. Gives 0 or a negated errno.
+    int submit() noexcept {
+        const int error = wait(publish(), false, -1);
+        refresh();
+        return error;
+    }
+
+    // The same in three parts, so that the middle one can go without the lock.
+    /// Shows the backend the entries added so far; gives their number.
+    unsigned publish() noexcept;
+    /// Submits `count` entries and, if `block`, waits for a completion, for `timeout_ns` at most if
+    /// that is not negative. Touches nothing that other threads use.
+    int wait(unsigned count, bool block, std::int64_t timeout_ns) noexcept;
+    /// Notes how many entries the backend has taken.
+    void refresh() noexcept;
+
+    /// Makes nothing of an operation's entry that the backend has not taken yet. False if it has.
+    bool withdraw(const io_operation& op) noexcept;
+
+    /// Whether a completion is there, one load.
+    bool ready() const noexcept {
+        return std::atomic_ref(*memory_.cq_tail).load(std::memory_order_acquire) != cq_head_;
+    }
+    /// Whether the backend has completions for us that only `submit` or `wait` brings, one load.
+    bool pending_work() const noexcept;
+
+    /// Takes the next completion. Precondition: ready().
+    completion take() noexcept;
+    /// Tells the backend how far we have read.
+    void release_taken() noexcept {
+        std::atomic_ref(*memory_.cq_head).store(cq_head_, std::memory_order_release);
+    }
+
+    /// How many completions the backend had to keep aside.
+    std::uint64_t overflows() const noexcept {
+        return std::atomic_ref(*memory_.cq_overflow).load(std::memory_order_relaxed);
+    }
+
+    void abandon() noexcept { backend_->abandon(); }
+
+private:
+    io_uring_sqe* next() noexcept;
+
+    std::unique_ptr<ring_backend> backend_;
+    ring_memory memory_;
+    unsigned tail_ = 0;  // entries added so far
+    unsigned head_ = 0;  // entries that the backend has taken
+    unsigned cq_head_ = 0;
+};
+
+}  // namespace rung::detail

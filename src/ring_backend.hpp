@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <ctime>
+#include <rung/io_context.hpp>
+
+struct io_uring_sqe;
+struct io_uring_cqe;
+
+namespace rung::detail {
+
+/// The two queues as they lie in memory: indices that the two sides advance, and entries.
+///
+/// The ring produces submission entries and consumes completions; the backend does the reverse.
+struct ring_memory {
+    unsigned* sq_head = nullptr;  // advanced by the backend
+    unsigned* sq_tail = nullptr;  // advanced by the ring
+    unsigned* sq_flags = nullptr;
+    unsigned* cq_head = nullptr;  // advanced by the ring
+    unsigned* cq_tail = nullptr;  // advanced by the backend
+    unsigned* cq_overflow = nullptr;
+    io_uring_sqe* sqes = nullptr;
+    io_uring_cqe* cqes = nullptr;
+    unsigned sq_entries = 0;
+    unsigned cq_entries = 0;
+};
+
+/// What carries out submission entries: the kernel, or what stands in for it.
+class ring_backend {
+public:
+    virtual ~ring_backend() = default;
+
+    virtual ring_memory memory() noexcept = 0;
+    virtual backend kind() const noexcept = 0;
+
+    /// As `io_uring_enter` with IORING_ENTER_GETEVENTS where `get_events`: takes up to `to_submit`
+    /// entries and waits for `min_complete` completions, for `timeout` at most if it is not null.
+    /// Gives the number of entries taken, or a negated errno.
+    virtual int enter(unsigned to_submit, unsigned min_complete, bool get_events,
+                      const timespec* timeout) noexcept = 0;
+
+    /// Lets the calling thread use the ring, where only one may at a time. False where another
+    /// thread has it for good.
+    virtual bool attach_thread() noexcept { return true; }
+
+    /// Gives the ring up from a thread that may not use it: the backend ends every operation, and
+    /// their completions appear without `enter`.
+    virtual void abandon() noexcept {}
+};
+
+/// The kernel's ring. Throws `boost::system::system_error` that names cause and cure.
+std::unique_ptr<ring_backend> make_kernel_backend(const io_context_options& options);
+
+}  // namespace rung::detail

@@ -1,0 +1,164 @@
+#include <liburing.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <fstream>
+#include <rung/error.hpp>
+#include <string>
+
+#include "ring_backend.hpp"
+
+namespace rung::detail {
+
+namespace {
+
+/// What a refused set-up means, and what to do about it.
+std::string explain_refusal(int error) {
+    switch (error) {
+        case ENOSYS:
+            return "this kernel has no io_uring: Linux 5.19 is needed";
+        case EINVAL:
+            return "this kernel's io_uring is too old: Linux 5.19 is needed, and 6.1 with a "
+                   "concurrency hint of 1";
+        case ENOMEM:
+            return "not enough locked memory for the ring: raise RLIMIT_MEMLOCK (ulimit -l) or "
+                   "lower io_context_options::ring_entries";
+        case EMFILE:
+            return "the process is out of descriptors: raise RLIMIT_NOFILE (ulimit -n)";
+        case ENFILE:
+            return "the system is out of descriptors: raise fs.file-max";
+        case EPERM:
+        case EACCES: {
+            int disabled = 0;
+            std::ifstream("/proc/sys/kernel/io_uring_disabled") >> disabled;
+            return disabled != 0
+                       ? "io_uring is disabled by the sysctl kernel.io_uring_disabled = " +
+                             std::to_string(disabled) + ": set it to 0"
+                       : std::string("io_uring is blocked, most likely by a seccomp filter of the "
+                                     "container: allow io_uring_setup, io_uring_enter and "
+                                     "io_uring_register");
+        }
+        default:
+            return "the kernel refused an io_uring";
+    }
+}
+
+[[noreturn]] void refuse(int error) {
+    throw boost::system::system_error(error, boost::system::system_category(),
+                                      "rung::io_context: " + explain_refusal(error));
+}
+
+class kernel_backend final : public ring_backend {
+public:
+    explicit kernel_backend(const io_context_options& options)
+        : entries_(options.ring_entries), single_thread_(options.concurrency_hint == 1) {
+        if (const int error = set_up(); error != 0) {
+            refuse(-error);
+        }
+    }
+    ~kernel_backend() override { io_uring_queue_exit(&ring_); }
+    kernel_backend(const kernel_backend&) = delete;
+    kernel_backend& operator=(const kernel_backend&) = delete;
+
+    ring_memory memory() noexcept override {
+        return {.sq_head = ring_.sq.khead,
+                .sq_tail = ring_.sq.ktail,
+                .sq_flags = ring_.sq.kflags,
+                .cq_head = ring_.cq.khead,
+                .cq_tail = ring_.cq.ktail,
+                .cq_overflow = ring_.cq.koverflow,
+                .sqes = ring_.sq.sqes,
+                .cqes = ring_.cq.cqes,
+                .sq_entries = params_.sq_entries,
+                .cq_entries = params_.cq_entries};
+    }
+
+    rung::backend kind() const noexcept override { return rung::backend::io_uring; }
+
+    int enter(unsigned to_submit, unsigned min_complete, bool get_events,
+              const timespec* timeout) noexcept override {
+        unsigned flags = get_events ? IORING_ENTER_GETEVENTS : 0;
+        io_uring_getevents_arg argument{};
+        void* pointer = nullptr;
+        std::size_t size = _NSIG / 8;
+        __kernel_timespec limit{};
+        if (timeout != nullptr) {
+            limit = {.tv_sec = timeout->tv_sec, .tv_nsec = timeout->tv_nsec};
+            argument.ts = reinterpret_cast<std::uintptr_t>(&limit);
+            flags |= IORING_ENTER_EXT_ARG;  // Linux 5.11: a timeout without an entry of its own
+            pointer = &argument;
+            size = sizeof argument;
+        }
+        const auto n = ::syscall(__NR_io_uring_enter, ring_.ring_fd, to_submit, min_complete,
+                                 flags, pointer, size);
+        return n < 0 ? -errno : static_cast<int>(n);
+    }
+
+    bool attach_thread() noexcept override {
+        const auto self = static_cast<int>(::syscall(SYS_gettid));
+        if (!single_thread_ || thread_ == self) {
+            return true;
+        }
+        if (thread_ != 0) {
+            return false;
+        }
+        // liburing 2.3 does not export its function for this.
+        if (::syscall(__NR_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr,
+                      0) < 0) {
+            return false;
+        }
+        thread_ = self;
+        return true;
+    }
+
+    void abandon() noexcept override {
+        // The last reference to the ring cancels what is in flight. Our mapping keeps the completion
+        // queue in memory, and io_uring_queue_exit() later finds the descriptor closed.
+        ::close(ring_.ring_fd);
+        ring_.ring_fd = ::dup(STDERR_FILENO);
+    }
+
+private:
+    int set_up() noexcept {
+        params_ = {};
+        params_.flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
+        params_.cq_entries = entries_ * 4;
+        // Work that the kernel owes us waits until we enter it, instead of interrupting a handler,
+        // and a flag says that there is some.
+        params_.flags |= IORING_SETUP_TASKRUN_FLAG;  // Linux 5.19
+        if (single_thread_) {
+            // Linux 6.1; the thread that runs is not known yet.
+            params_.flags |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+                             IORING_SETUP_R_DISABLED;
+        } else {
+            params_.flags |= IORING_SETUP_COOP_TASKRUN;  // Linux 5.19
+        }
+        const int error = io_uring_queue_init_params(entries_, &ring_, &params_);
+        if (error == 0) {
+            // Entries are taken in the order in which they lie.
+            for (unsigned i = 0; i < params_.sq_entries; ++i) {
+                ring_.sq.array[i] = i;
+            }
+            // A child process must not submit to its parent's ring by accident.
+            io_uring_ring_dontfork(&ring_);
+        }
+        return error;
+    }
+
+    unsigned entries_;
+    bool single_thread_;
+    int thread_ = 0;  // the one that may use the ring, if only one may
+    io_uring_params params_{};
+    ::io_uring ring_{};
+};
+
+}  // namespace
+
+std::unique_ptr<ring_backend> make_kernel_backend(const io_context_options& options) {
+    return std::make_unique<kernel_backend>(options);
+}
+
+}  // namespace rung::detail

@@ -1,0 +1,240 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <rung/detail/asio_binding.hpp>
+#include <rung/detail/engine.hpp>
+#include <rung/detail/intrusive_queue.hpp>
+#include <rung/io_context.hpp>
+#include <rung/statistics.hpp>
+
+#include "biased_mutex.hpp"
+#include "inbox.hpp"
+#include "ring.hpp"
+#include "run_queue.hpp"
+#include "timers.hpp"
+
+namespace rung::detail {
+
+class running_thread;
+
+/// The engine behind an `io_context`: run queues, ring, timers, and the loop over them.
+///
+/// One lock guards it, which costs the thread in `run()` next to nothing while it is alone there.
+/// Handlers run without it. Only threads in `run…`, `poll…` or `shutdown` touch the ring; what others
+/// start or cancel waits in a list, and the loop is woken.
+class scheduler {
+public:
+    static constexpr std::int64_t forever = timers::never;
+    static constexpr std::int64_t no_wait = std::numeric_limits<std::int64_t>::min();
+    static constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
+
+    /// Throws `system_error` for an option that cannot be used. Without a backend it makes one.
+    scheduler(boost::asio::execution_context& context, const io_context_options& options,
+              std::unique_ptr<ring_backend> backend);
+    ~scheduler();
+    scheduler(const scheduler&) = delete;
+    scheduler& operator=(const scheduler&) = delete;
+
+    boost::asio::execution_context& context() const noexcept { return context_; }
+    rung::backend backend() const noexcept { return ring_->kind(); }
+
+    /// Runs at most `limit` handlers, waiting for them until `deadline_ns` on CLOCK_MONOTONIC.
+    std::size_t run(std::int64_t deadline_ns, std::size_t limit);
+    void stop() noexcept;
+    bool stopped() const noexcept { return stopped_.load(std::memory_order_acquire); }
+    void restart() noexcept { stopped_.store(false, std::memory_order_release); }
+    rung::statistics statistics() noexcept;
+
+    /// Destroys every handler, once the kernel has let go of their buffers.
+    void shutdown() noexcept;
+
+    // The door's other side; see engine.hpp.
+    void post(operation* op, bool speculated) noexcept;
+    void work_started() noexcept;
+    void work_finished() noexcept;
+    void start(io_operation* op, io_list* list, cancel_link* link) noexcept;
+    bool has_transfers(const io_list& list, bool receives) noexcept;
+    void cancel_all(io_list& list) noexcept;
+    void detach(io_list& list) noexcept;
+    void move_list(io_list& to, io_list& from) noexcept;
+    void cancel(cancel_link& link) noexcept;
+    void unlink(cancel_link& link) noexcept;
+    void wait(timer_node& t, std::int64_t deadline_ns, wait_operation* op, cancel_link* link);
+    std::size_t cancel_waits(timer_node& t, std::size_t limit) noexcept;
+    void cancel_wait(cancel_link& link) noexcept;
+    void move_timer(timer_node& to, timer_node& from) noexcept;
+
+private:
+    friend class running_thread;
+    class lock_guard;
+
+    /// This thread's innermost activation, or null.
+    running_thread* self() const noexcept;
+    void lock(running_thread* self) noexcept;
+    void unlock(running_thread* self) noexcept;
+
+    // scheduler_loop.cpp
+    bool run_next(running_thread& self, std::int64_t deadline_ns);
+    void execute(running_thread& self, operation* op);
+    void glance(running_thread& self) noexcept;
+    bool await_work(running_thread& self, std::int64_t deadline_ns);
+    bool poll_ring() noexcept;
+    bool spin(std::int64_t until_ns) noexcept;
+    void sleep(running_thread& self, std::int64_t timeout_ns);
+    bool follow(running_thread& self, std::int64_t deadline_ns);
+    bool out_of_work(const running_thread* self) noexcept;
+    void stop_locked() noexcept;
+    void share_work() noexcept;
+    void wake() noexcept;
+    void wake_if_asleep() noexcept;
+    void drain_inbox() noexcept;
+    void pass() noexcept;
+    void fire_timers(std::int64_t now_ns) noexcept;
+
+    // scheduler_threads.cpp
+    void enter(running_thread& self);
+    void leave(running_thread& self) noexcept;
+    void attach();
+
+    // scheduler_io.cpp
+    bool flush() noexcept;
+    void submit() noexcept;
+    void submit_pending() noexcept;
+    void note_error(int error) noexcept;
+    void reap() noexcept;
+    void completed(io_operation* op, std::int32_t result) noexcept;
+    bool try_again(io_operation* op, std::int32_t result) noexcept;
+    void finish(io_operation* op, std::int32_t result) noexcept;
+    void queue_entry(io_operation* op) noexcept;
+    void cancel_locked(io_operation* op) noexcept;
+    void sweep_cancelled() noexcept;
+    void finish_wait(wait_operation* op, bool aborted) noexcept;
+    void destroy_handlers() noexcept;
+    void give_up_ring() noexcept;
+    static void check(const io_context_options& options);
+
+    struct counters {
+        std::uint64_t submissions = 0;
+        std::uint64_t completions = 0;
+        std::uint64_t speculated = 0;
+        std::uint64_t system_calls = 0;
+        std::uint64_t sleeps = 0;
+        std::uint64_t remote_posts = 0;
+        std::uint64_t submission_overflows = 0;
+        std::uint64_t restarts = 0;
+        std::uint64_t lock_borrows = 0;
+        std::uint64_t handler_time_ns = 0;
+        std::uint64_t sleep_time_ns = 0;
+    };
+
+    // Guarded by mutex_: hot.
+    biased_mutex mutex_;
+    run_queue queue_;
+    unsigned since_pass_ = 0;       // handlers since the ring and the clock were last looked at
+    std::size_t urgent_io_ = 0;     // operations of level high in flight
+    std::size_t urgent_waits_ = 0;  // waits of level high
+    std::size_t in_flight_ = 0;     // operations started and not finished
+    std::size_t in_kernel_ = 0;     // of those, the ones that have an entry
+    std::size_t low_in_kernel_ = 0;
+    std::size_t waits_ = 0;         // waits on timers
+    running_thread* threads_ = nullptr;  // those inside run…, innermost activations first
+    running_thread* leader_ = nullptr;   // the one asleep in the ring
+    std::int64_t leader_until_ns_ = 0;   // until when
+    bool several_threads_ = false;
+    std::optional<ring> ring_;
+    std::array<intrusive_queue<io_operation>, statistics::levels> pending_;  // without an entry yet
+    io_operation* cancels_ = nullptr;     // in the kernel, to be cancelled there
+    std::size_t cancelled_pending_ = 0;   // in pending_, to be finished
+    timers timers_;
+    counters counters_;
+
+    // Guarded by mutex_: cold.
+    std::size_t idle_ = 0;  // threads that wait for work, the leader apart
+    std::condition_variable work_available_;
+    bool wake_armed_ = false;  // the ring watches event_
+    int ring_error_ = 0;
+
+    // Any thread, atomic.
+    std::atomic<bool> stopped_{false};
+    std::atomic<std::int64_t> owner_work_{0};    // written by the mutex's owner only
+    std::atomic<std::int64_t> foreign_work_{0};  // by everybody else
+    std::atomic<std::uint64_t> wake_ups_{0};
+    std::atomic<std::uint64_t> foreign_speculated_{0};
+    inbox inbox_;
+
+    // Never written after construction.
+    boost::asio::execution_context& context_;
+    const io_context_options options_;
+    int event_ = -1;
+};
+
+/// One activation of `run…`, `poll…` or `shutdown` on this thread.
+class running_thread : public thread_state {
+public:
+    explicit running_thread(scheduler& s);
+    ~running_thread();
+    running_thread(const running_thread&) = delete;
+    running_thread& operator=(const running_thread&) = delete;
+
+    void capture_exception() noexcept;
+    void rethrow_exception();
+
+private:
+    friend class scheduler;
+
+    scheduler& scheduler_;
+    running_thread* next_ = nullptr;     // of the scheduler's list
+    running_thread* nested_in_ = nullptr;  // this thread's activation of the same scheduler below
+    bool owner_ = false;                 // locks as the mutex's owner
+    bool in_handler_ = false;
+    std::exception_ptr exception_;
+    asio_thread_scope asio_scope_;
+};
+
+/// Holds the engine's lock.
+class scheduler::lock_guard {
+public:
+    explicit lock_guard(scheduler& s) noexcept : lock_guard(s, s.self()) {}
+    lock_guard(scheduler& s, running_thread* self) noexcept : scheduler_(s), self_(self) {
+        s.lock(self);
+    }
+    ~lock_guard() { scheduler_.unlock(self_); }
+    lock_guard(const lock_guard&) = delete;
+    lock_guard& operator=(const lock_guard&) = delete;
+
+    running_thread* self() const noexcept { return self_; }
+
+private:
+    scheduler& scheduler_;
+    running_thread* self_;
+};
+
+inline running_thread* scheduler::self() const noexcept {
+    return static_cast<running_thread*>(find_thread_state(*this));
+}
+
+inline void scheduler::lock(running_thread* self) noexcept {
+    if (self != nullptr && self->owner_) {
+        mutex_.lock_owner();
+    } else if (mutex_.lock()) {
+        ++counters_.lock_borrows;
+    }
+}
+
+inline void scheduler::unlock(running_thread* self) noexcept {
+    if (self != nullptr && self->owner_) {
+        mutex_.unlock_owner();
+    } else {
+        mutex_.unlock();
+    }
+}
+
+}  // namespace rung::detail

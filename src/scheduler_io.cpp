@@ -1,0 +1,296 @@
+/// Operations on their way into the kernel and back, and timers' waits.
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "scheduler.hpp"
+
+namespace rung::detail {
+
+void scheduler::start(io_operation* op, io_list* list, cancel_link* link) noexcept {
+    const lock_guard lock(*this);
+    if (link != nullptr) {
+        link->op.store(op, std::memory_order_release);
+        op->link = link;
+    }
+    if (list != nullptr) {
+        list->push(op);
+    }
+    op->at = io_operation::state::waiting;
+    pending_[static_cast<std::size_t>(op->io_level)].push(op);
+    ++in_flight_;
+    urgent_io_ += op->level_ == level::high ? 1 : 0;
+    if (lock.self() == nullptr) {
+        wake_if_asleep();
+    } else if (several_threads_ && leader_ != nullptr) {
+        submit_pending();  // the handler may wait for it, and the sleeper would not know
+    }
+}
+
+void scheduler::queue_entry(io_operation* op) noexcept {
+    op->at = io_operation::state::in_kernel;
+    ++in_kernel_;
+    low_in_kernel_ += op->io_level == level::low ? 1 : 0;
+    ++counters_.submissions;
+    ring_->add(*op);
+}
+
+/// Gives entries to what waits for one, urgent ones first. True if some did not fit.
+bool scheduler::flush() noexcept {
+    if (in_flight_ == in_kernel_ && cancels_ == nullptr) {
+        return false;
+    }
+    sweep_cancelled();
+    while (cancels_ != nullptr) {
+        if (ring_->room() == 0) {
+            return true;
+        }
+        io_operation* const op = cancels_;
+        cancels_ = op->cancel_next;
+        op->cancel_queued = false;
+        ring_->add_cancel(*op);
+    }
+    for (auto& waiting : pending_) {
+        while (io_operation* const op = waiting.front()) {
+            if (op->io_level == level::low && options_.low_io_in_flight != 0 &&
+                low_in_kernel_ >= options_.low_io_in_flight) {
+                break;
+            }
+            // As many as have room in the completion queue, so that it does not overflow.
+            if (in_kernel_ >= ring_->completion_capacity()) {
+                return false;
+            }
+            if (ring_->room() == 0) {
+                ++counters_.submission_overflows;
+                return true;
+            }
+            waiting.pop();
+            queue_entry(op);
+        }
+    }
+    return false;
+}
+
+void scheduler::submit() noexcept {
+    ++counters_.system_calls;
+    note_error(ring_->submit());
+}
+
+void scheduler::submit_pending() noexcept {
+    bool more = true;
+    while (more) {
+        more = flush();
+        if (ring_->unsubmitted() == 0) {
+            return;
+        }
+        submit();
+        more = more && ring_->room() != 0;
+    }
+    reap();
+}
+
+void scheduler::note_error(int error) noexcept {
+    switch (-error) {
+        case 0:
+        case EINTR:   // a signal: the loop looks at everything again
+        case ETIME:   // the wait has passed
+        case EAGAIN:  // no memory for a request: its entry stays in the queue
+        case EBUSY:   // completions overflow: they are taken before the next submission
+            break;
+        default:
+            ring_error_ = -error;
+            break;
+    }
+}
+
+void scheduler::reap() noexcept {
+    while (ring_->ready()) {
+        const completion c = ring_->take();
+        if (c.tag > ring::wake_tag) {
+            completed(reinterpret_cast<io_operation*>(c.tag), c.result);
+        } else if (c.tag == ring::wake_tag && !c.more) {
+            wake_armed_ = false;
+        }
+    }
+    ring_->release_taken();
+}
+
+void scheduler::completed(io_operation* op, std::int32_t result) noexcept {
+    ++counters_.completions;
+    --in_kernel_;
+    low_in_kernel_ -= op->io_level == level::low ? 1 : 0;
+    if (!op->cancelled && try_again(op, result)) {
+        op->at = io_operation::state::waiting;
+        pending_[static_cast<std::size_t>(op->io_level)].push(op);
+        return;
+    }
+    finish(op, result);
+}
+
+/// Whether the kernel's answer is not the operation's end. The policy for each such answer is here.
+bool scheduler::try_again(io_operation* op, std::int32_t result) noexcept {
+    if (op->polling) {
+        op->polling = false;
+        if (result > 0 && op->kind != io_kind::connect) {
+            return true;  // ready: now for the operation proper
+        }
+    } else if (result >= 0) {
+        return false;
+    }
+    const bool connecting = op->kind == io_kind::connect;
+    switch (-result) {
+        case EAGAIN:
+            // The descriptor is in non-blocking mode, in which the kernel does not wait for it.
+            op->polling = op->events != 0 && op->kind != io_kind::wait;
+            break;
+        case EINPROGRESS:
+        case EALREADY:
+            op->polling = connecting;
+            break;
+        case ECANCELED:  // the thread that had submitted it has exited
+        case EINTR:
+            op->polling = connecting;  // which must not be begun a second time
+            ++counters_.restarts;
+            return true;
+        case ECONNABORTED:
+        case EPROTO:
+            // The connection ended before it was accepted; there will be others.
+            if (op->kind == io_kind::accept && !op->report_aborted) {
+                ++counters_.restarts;
+                return true;
+            }
+            break;
+        default:
+            break;
+    }
+    counters_.restarts += op->polling ? 1 : 0;
+    return op->polling;
+}
+
+void scheduler::finish(io_operation* op, std::int32_t result) noexcept {
+    if (op->kind == io_kind::connect && result > 0) {
+        // The wait for the connection is over; how it went, the socket tells.
+        int error = 0;
+        socklen_t size = sizeof error;
+        ::getsockopt(op->descriptor, SOL_SOCKET, SO_ERROR, &error, &size);
+        result = -error;
+    }
+    if (op->cancelled && result == -EINTR) {
+        result = -ECANCELED;
+    }
+    if (op->cancel_queued) {
+        io_operation** at = &cancels_;
+        while (*at != op) {
+            at = &(*at)->cancel_next;
+        }
+        *at = op->cancel_next;
+    }
+    io_list::unlink(op);
+    op->unlink_slot();
+    op->at = io_operation::state::ended;
+    op->result = op->kind == io_kind::wait && result > 0 ? 0 : result;
+    --in_flight_;
+    urgent_io_ -= op->level_ == level::high ? 1 : 0;
+    queue_.push(op);
+}
+
+void scheduler::cancel_locked(io_operation* op) noexcept {
+    if (std::exchange(op->cancelled, true)) {
+        return;
+    }
+    if (op->at == io_operation::state::waiting) {
+        ++cancelled_pending_;
+    } else if (leader_ == nullptr && ring_->withdraw(*op)) {
+        --in_kernel_;
+        low_in_kernel_ -= op->io_level == level::low ? 1 : 0;
+        finish(op, -ECANCELED);
+    } else {
+        op->cancel_queued = true;
+        op->cancel_next = cancels_;
+        cancels_ = op;
+    }
+}
+
+/// Finishes what was cancelled before it had an entry.
+void scheduler::sweep_cancelled() noexcept {
+    if (cancelled_pending_ == 0) {
+        return;
+    }
+    cancelled_pending_ = 0;
+    for (auto& waiting : pending_) {
+        intrusive_queue<io_operation> all;
+        all.take(waiting);
+        while (io_operation* const op = all.pop()) {
+            if (op->cancelled) {
+                finish(op, -ECANCELED);
+            } else {
+                waiting.push(op);
+            }
+        }
+    }
+}
+
+bool scheduler::has_transfers(const io_list& list, bool receives) noexcept {
+    const lock_guard lock(*this);
+    for (const io_operation* op = list.front(); op != nullptr; op = op->list_next) {
+        const bool one = op->kind == io_kind::receive || op->kind == io_kind::receive_msg;
+        const bool other = op->kind == io_kind::send || op->kind == io_kind::send_msg;
+        if (receives ? one : other) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void scheduler::cancel_all(io_list& list) noexcept {
+    const lock_guard lock(*this);
+    io_operation* next = nullptr;
+    for (io_operation* op = list.front(); op != nullptr; op = next) {
+        next = op->list_next;
+        cancel_locked(op);
+    }
+    if (lock.self() == nullptr) {
+        wake_if_asleep();
+    }
+}
+
+void scheduler::detach(io_list& list) noexcept {
+    const lock_guard lock(*this);
+    bool in_kernel = false;
+    while (io_operation* const op = list.front()) {
+        in_kernel = in_kernel || op->at == io_operation::state::in_kernel;
+        io_list::unlink(op);
+        cancel_locked(op);
+    }
+    if (lock.self() == nullptr) {
+        wake_if_asleep();
+    } else if (in_kernel) {
+        submit_pending();
+    }
+}
+
+void scheduler::move_list(io_list& to, io_list& from) noexcept {
+    const lock_guard lock(*this);
+    to.take(from);
+}
+
+void scheduler::cancel(cancel_link& link) noexcept {
+    const lock_guard lock(*this);
+    if (auto* const op = link.op.load(std::memory_order_relaxed)) {
+        cancel_locked(static_cast<io_operation*>(op));
+        if (lock.self() == nullptr) {
+            wake_if_asleep();
+        }
+    }
+}
+
+void scheduler::unlink(cancel_link& link) noexcept {
+    const lock_guard lock(*this);
+    if (auto* const op = link.op.load(std::memory_order_relaxed)) {
+        op->unlink_slot();
+    }
+}
+
+}  // namespace rung::detail

@@ -1,0 +1,259 @@
+/// The loop: which handler runs next, and how long to sleep for one.
+
+#include <algorithm>
+#include <utility>
+
+#include "scheduler.hpp"
+
+namespace rung::detail {
+
+namespace {
+
+// Handlers between two looks at the ring, the timers and what waits to be submitted.
+constexpr unsigned pass_length = 64;
+// Sleeping costs some 5 µs, so that a shorter wait is better spent looking.
+constexpr std::int64_t shortest_sleep_ns = 2'000;
+
+}  // namespace
+
+std::size_t scheduler::run(std::int64_t deadline_ns, std::size_t limit) {
+    running_thread self(*this);
+    std::size_t n = 0;
+    while (n < limit && run_next(self, deadline_ns)) {
+        ++n;
+    }
+    if (n == limit) {
+        const lock_guard lock(*this, &self);
+        if (out_of_work(&self)) {
+            stop_locked();
+        }
+    }
+    return n;
+}
+
+bool scheduler::run_next(running_thread& self, std::int64_t deadline_ns) {
+    operation* op = nullptr;
+    {
+        const lock_guard lock(*this, &self);
+        self.in_handler_ = false;
+        for (;;) {
+            if (stopped_.load(std::memory_order_relaxed)) {
+                return false;
+            }
+            glance(self);
+            op = queue_.pop();
+            if (op != nullptr) {
+                break;
+            }
+            if (out_of_work(&self)) {
+                stop_locked();
+                return false;
+            }
+            if (!await_work(self, deadline_ns)) {
+                return false;
+            }
+        }
+        self.in_handler_ = true;
+        if (several_threads_ && (!queue_.empty() || leader_ == nullptr)) [[unlikely]] {
+            share_work();
+        }
+    }
+    execute(self, op);
+    return true;
+}
+
+void scheduler::execute(running_thread& self, operation* op) {
+    if (!options_.measure_time) [[likely]] {
+        op->complete();
+    } else {
+        const std::int64_t begin_ns = clock::now_ns();
+        op->complete();
+        const std::int64_t spent_ns = clock::now_ns() - begin_ns;
+        const lock_guard lock(*this, &self);
+        counters_.handler_time_ns += static_cast<std::uint64_t>(spent_ns);
+    }
+    self.rethrow_exception();
+}
+
+void scheduler::glance(running_thread&) noexcept {
+    if (inbox_.filled()) [[unlikely]] {
+        drain_inbox();
+    }
+    if (ring_->ready()) {
+        reap();
+    }
+    if (++since_pass_ >= pass_length) {
+        pass();
+        return;
+    }
+    // Urgent completions overtake queued handlers; the others wait for the pass to end.
+    if (urgent_io_ != 0 && ring_->pending_work()) {
+        submit();
+        reap();
+    }
+    if (urgent_waits_ != 0) {
+        fire_timers(clock::now_ns());
+    }
+    if (several_threads_ && leader_ != nullptr) [[unlikely]] {
+        submit_pending();  // nobody else would until the sleeper wakes
+    }
+}
+
+void scheduler::pass() noexcept {
+    since_pass_ = 0;
+    submit_pending();
+    if (ring_->pending_work()) {
+        submit();
+        reap();
+    }
+    if (waits_ != 0) {
+        fire_timers(clock::now_ns());
+    }
+}
+
+void scheduler::drain_inbox() noexcept {
+    operation* op = inbox_.take();
+    while (op != nullptr) {
+        operation* const next = op->next_;
+        queue_.push(op);
+        ++counters_.remote_posts;
+        op = next;
+    }
+}
+
+void scheduler::fire_timers(std::int64_t now_ns) noexcept {
+    while (timer_node* const t = timers_.expire(now_ns)) {
+        if (t->recheck != nullptr) {
+            const std::int64_t deadline_ns = t->recheck(*t);
+            if (deadline_ns > now_ns) {
+                t->deadline_ns = deadline_ns;
+                timers_.arm(*t);
+                continue;
+            }
+        }
+        while (operation* const op = t->waits.pop()) {
+            finish_wait(static_cast<wait_operation*>(op), false);
+        }
+    }
+}
+
+bool scheduler::poll_ring() noexcept {
+    pass();
+    if (inbox_.filled()) {
+        drain_inbox();
+    }
+    return !queue_.empty();
+}
+
+bool scheduler::await_work(running_thread& self, std::int64_t deadline_ns) {
+    since_pass_ = 0;
+    if (deadline_ns == no_wait) {
+        return poll_ring();
+    }
+    if (leader_ != nullptr) {
+        return follow(self, deadline_ns);
+    }
+    while (flush() && in_kernel_ != 0) {
+        submit();
+        reap();
+    }
+    std::int64_t until_ns = deadline_ns;
+    std::int64_t now_ns = 0;
+    if (waits_ != 0 || deadline_ns != forever) {
+        now_ns = clock::now_ns();
+        fire_timers(now_ns);
+        until_ns = std::min(until_ns, timers_.next_ns());
+    }
+    if (!queue_.empty()) {
+        return true;
+    }
+    if (now_ns >= deadline_ns) {
+        return poll_ring();
+    }
+    const bool limited = until_ns != forever;
+    if (limited && until_ns - now_ns < shortest_sleep_ns) {
+        pass();
+        return true;
+    }
+    if (options_.spin_before_sleep.count() != 0 && spin(until_ns)) {
+        return true;
+    }
+    sleep(self, limited ? until_ns - now_ns : -1);
+    return true;
+}
+
+bool scheduler::spin(std::int64_t until_ns) noexcept {
+    submit();
+    reap();
+    const std::int64_t end_ns =
+        std::min(until_ns, clock::now_ns() + options_.spin_before_sleep.count());
+    while (queue_.empty() && !inbox_.filled() && !ring_->ready() &&
+           !stopped_.load(std::memory_order_relaxed)) {
+        if (ring_->pending_work()) {
+            submit();
+        } else if (clock::now_ns() >= end_ns) {
+            return until_ns <= end_ns;
+        }
+    }
+    return true;
+}
+
+void scheduler::sleep(running_thread& self, std::int64_t timeout_ns) {
+    if (!inbox_.sleep()) {
+        return;
+    }
+    if (stopped() || out_of_work(&self)) {
+        inbox_.interrupt();
+        return;
+    }
+    if (!wake_armed_ && ring_->room() != 0) {
+        ring_->add_wake(event_);
+        wake_armed_ = true;
+    }
+    if (several_threads_) {
+        submit();  // others may add entries while this thread sleeps
+    }
+    const unsigned count = several_threads_ ? 0 : ring_->publish();
+    const std::int64_t begin_ns = options_.measure_time ? clock::now_ns() : 0;
+    leader_ = &self;
+    leader_until_ns_ = timeout_ns < 0 ? forever : clock::now_ns() + timeout_ns;
+    ++counters_.sleeps;
+    ++counters_.system_calls;
+    unlock(&self);
+    const int error = ring_->wait(count, true, timeout_ns);
+    lock(&self);
+    leader_ = nullptr;
+    inbox_.interrupt();
+    ring_->refresh();
+    reap();
+    if (options_.measure_time) {
+        counters_.sleep_time_ns += static_cast<std::uint64_t>(clock::now_ns() - begin_ns);
+    }
+    note_error(error);
+    if (ring_error_ != 0) {
+        throw boost::system::system_error(std::exchange(ring_error_, 0),
+                                          boost::system::system_category(),
+                                          "rung::io_context: waiting for the ring failed");
+    }
+}
+
+bool scheduler::follow(running_thread& self, std::int64_t deadline_ns) {
+    if (self.owner_) {
+        self.owner_ = false;
+        mutex_.become_plain();
+    }
+    std::unique_lock lock(mutex_.native(), std::adopt_lock);
+    ++idle_;
+    bool in_time = true;
+    if (deadline_ns == forever) {
+        work_available_.wait(lock);
+    } else {
+        const clock::time_point deadline{std::chrono::nanoseconds(deadline_ns)};
+        in_time = work_available_.wait_until(lock, deadline) == std::cv_status::no_timeout;
+    }
+    --idle_;
+    lock.release();
+    return in_time || !queue_.empty();
+}
+
+}  // namespace rung::detail

@@ -1,0 +1,208 @@
+/// Threads that enter and leave the loop, and what any thread may ask of it.
+
+#include <boost/asio/multiple_exceptions.hpp>
+#include <rung/error.hpp>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "scheduler.hpp"
+
+namespace rung::detail {
+
+constinit thread_local thread_state* this_thread_state = nullptr;
+
+namespace {
+
+/// One writer at a time, so no read-modify-write.
+void add(std::atomic<std::int64_t>& counter, std::int64_t n) noexcept {
+    counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+running_thread::running_thread(scheduler& s)
+    : thread_state{&s, this_thread_state}, scheduler_(s), nested_in_(s.self()) {
+    s.enter(*this);
+    this_thread_state = this;
+}
+
+running_thread::~running_thread() {
+    scheduler_.leave(*this);
+    this_thread_state = outer;
+}
+
+void running_thread::capture_exception() noexcept {
+    exception_ = exception_ == nullptr
+                     ? std::current_exception()
+                     : std::make_exception_ptr(boost::asio::multiple_exceptions(exception_));
+}
+
+void running_thread::rethrow_exception() {
+    if (exception_ != nullptr) [[unlikely]] {
+        std::rethrow_exception(std::exchange(exception_, nullptr));
+    }
+}
+
+void scheduler::enter(running_thread& self) {
+    const lock_guard lock(*this, self.nested_in_);
+    if (self.nested_in_ != nullptr) {
+        self.owner_ = self.nested_in_->owner_;
+    } else if (threads_ == nullptr) {
+        attach();
+        self.owner_ = mutex_.own();
+    } else {
+        if (options_.concurrency_hint == 1) {
+            throw boost::system::system_error(
+                error::wrong_thread, "rung::io_context: a second thread runs a context whose "
+                                     "concurrency_hint is 1; make it without that hint");
+        }
+        mutex_.disown();
+        several_threads_ = true;
+    }
+    self.next_ = threads_;
+    threads_ = &self;
+    // The lock was taken as an outsider and so is given back as one, whoever owns it now.
+}
+
+void scheduler::attach() {
+    if (ring_->attach_thread()) {
+        return;
+    }
+    // The kernel ties a ring of a single thread to the first that ran it.
+    if (in_kernel_ != 0) {
+        throw boost::system::system_error(
+            error::wrong_thread,
+            "rung::io_context: operations that another thread started are in flight, and the "
+            "concurrency_hint is 1; run it on that thread or make it without that hint");
+    }
+    ring_.emplace(make_kernel_backend(options_));
+    wake_armed_ = false;
+    ring_->attach_thread();
+}
+
+void scheduler::leave(running_thread& self) noexcept {
+    if (self.nested_in_ == nullptr) {
+        lock(&self);
+        submit_pending();  // what the last handler started must not wait for the next run
+        unlock(&self);
+    }
+    const bool retires = self.owner_ && self.nested_in_ == nullptr;
+    if (retires) {
+        mutex_.lock_and_disown();
+    } else {
+        lock(&self);
+    }
+    running_thread** at = &threads_;
+    while (*at != &self) {
+        at = &(*at)->next_;
+    }
+    *at = self.next_;
+    if (threads_ == nullptr) {
+        several_threads_ = false;
+    } else if (several_threads_ && !stopped()) {
+        // The thread that leaves may have been the one that would have noticed.
+        if (out_of_work(nullptr)) {
+            stop_locked();
+        } else {
+            share_work();
+        }
+    }
+    if (retires) {
+        mutex_.unlock();
+    } else {
+        unlock(&self);
+    }
+}
+
+void scheduler::stop() noexcept {
+    const lock_guard lock(*this);
+    stop_locked();
+}
+
+void scheduler::stop_locked() noexcept {
+    stopped_.store(true, std::memory_order_seq_cst);  // pairs with the check in sleep()
+    if (several_threads_) {
+        work_available_.notify_all();
+    }
+    wake_if_asleep();
+}
+
+void scheduler::wake_if_asleep() noexcept {
+    if (inbox_.interrupt()) {
+        wake();
+    }
+}
+
+void scheduler::wake() noexcept {
+    wake_ups_.fetch_add(1, std::memory_order_relaxed);
+    const std::uint64_t one = 1;
+    // The counter is never read, and cannot overflow in the life of a process.
+    static_cast<void>(::write(event_, &one, sizeof one) == sizeof one);
+}
+
+void scheduler::share_work() noexcept {
+    if (idle_ > 0) {
+        work_available_.notify_one();
+    } else if (leader_ != nullptr) {
+        wake_if_asleep();
+    }
+}
+
+void scheduler::post(operation* op, bool speculated) noexcept {
+    running_thread* const me = self();
+    if (me == nullptr) {
+        if (speculated) {
+            foreign_speculated_.fetch_add(1, std::memory_order_relaxed);
+        }
+        if (inbox_.push(op)) {
+            wake();
+        }
+        return;
+    }
+    const lock_guard lock(*this, me);
+    queue_.push(op);
+    counters_.speculated += speculated ? 1 : 0;
+    if (several_threads_) [[unlikely]] {
+        share_work();
+    }
+}
+
+void scheduler::work_started() noexcept {
+    const running_thread* const me = self();
+    if (me != nullptr && me->owner_) {
+        add(owner_work_, 1);
+    } else {
+        foreign_work_.fetch_add(1, std::memory_order_relaxed);
+    }
+}
+
+void scheduler::work_finished() noexcept {
+    const running_thread* const me = self();
+    if (me != nullptr && me->owner_) {
+        add(owner_work_, -1);
+        return;
+    }
+    // A loop that goes to sleep marks itself first and counts again then; see sleep().
+    const std::int64_t foreign = foreign_work_.fetch_sub(1, std::memory_order_seq_cst) - 1;
+    if (owner_work_.load(std::memory_order_relaxed) + foreign == 0) {
+        wake_if_asleep();
+    }
+}
+
+bool scheduler::out_of_work(const running_thread* self) noexcept {
+    if (!queue_.empty() || in_flight_ != 0 || waits_ != 0) {
+        return false;
+    }
+    for (const running_thread* t = threads_; t != nullptr; t = t->next_) {
+        if (t != self && t->in_handler_) {
+            return false;
+        }
+    }
+    // Work that is given up after a post is seen given up only with the post.
+    return owner_work_.load(std::memory_order_relaxed) +
+                   foreign_work_.load(std::memory_order_seq_cst) ==
+               0 &&
+           !inbox_.filled();
+}
+
+}  // namespace rung::detail

@@ -1,0 +1,178 @@
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <rung/detail/socket_state.hpp>
+#include <utility>
+
+namespace rung::detail {
+
+void socket_service_base::destroy(socket_state& s) noexcept {
+    if (!is_open(s)) {
+        return;
+    }
+    engine::detach(*engine_, s.operations);
+    error_code ignored;
+    socket_ops::close(s.descriptor, s.flags, true, ignored);
+}
+
+void socket_service_base::take(socket_state& to, const socket_service_base& from_service,
+                               socket_state& from) noexcept {
+    destroy(to);
+    to.descriptor = std::exchange(from.descriptor, -1);
+    to.flags = std::exchange(from.flags, socket_ops::state_type{});
+    to.receives = from.receives;
+    to.sends = from.sends;
+    if (to.descriptor != -1) {
+        engine::move_list(*from_service.engine_, to.operations, from.operations);
+    }
+}
+
+socket_service_base::error_code socket_service_base::close(socket_state& s, error_code& ec) {
+    ec = {};
+    if (is_open(s)) {
+        engine::detach(*engine_, s.operations);
+        // The descriptor is gone even where close reports an error.
+        socket_ops::close(s.descriptor, s.flags, false, ec);
+        s.descriptor = -1;
+        s.flags = 0;
+    }
+    return ec;
+}
+
+socket_service_base::native_handle_type socket_service_base::release(socket_state& s,
+                                                                     error_code& ec) {
+    if (!is_open(s)) {
+        ec = boost::asio::error::bad_descriptor;
+        return -1;
+    }
+    ec = {};
+    engine::detach(*engine_, s.operations);
+    s.flags = 0;
+    return std::exchange(s.descriptor, -1);
+}
+
+socket_service_base::error_code socket_service_base::cancel(socket_state& s, error_code& ec) {
+    if (!is_open(s)) {
+        ec = boost::asio::error::bad_descriptor;
+        return ec;
+    }
+    ec = {};
+    engine::cancel_all(*engine_, s.operations);
+    return ec;
+}
+
+socket_service_base::error_code socket_service_base::wait(socket_state& s,
+                                                          boost::asio::socket_base::wait_type w,
+                                                          error_code& ec) {
+    switch (w) {
+        case boost::asio::socket_base::wait_read:
+            socket_ops::poll_read(s.descriptor, s.flags, -1, ec);
+            break;
+        case boost::asio::socket_base::wait_write:
+            socket_ops::poll_write(s.descriptor, s.flags, -1, ec);
+            break;
+        case boost::asio::socket_base::wait_error:
+            socket_ops::poll_error(s.descriptor, s.flags, -1, ec);
+            break;
+        default:
+            ec = boost::asio::error::invalid_argument;
+            break;
+    }
+    return ec;
+}
+
+socket_service_base::error_code socket_service_base::open_descriptor(socket_state& s, int family,
+                                                                     int type, int protocol,
+                                                                     error_code& ec) {
+    if (is_open(s)) {
+        ec = boost::asio::error::already_open;
+        return ec;
+    }
+    socket_holder opened(socket_ops::socket(family, type, protocol, ec));
+    if (opened.get() != -1) {
+        assign_descriptor(s, type, opened.release(), ec);
+        s.flags &= static_cast<socket_ops::state_type>(~socket_ops::possible_dup);
+    }
+    return ec;
+}
+
+socket_service_base::error_code socket_service_base::assign_descriptor(socket_state& s, int type,
+                                                                       int descriptor,
+                                                                       error_code& ec) {
+    if (is_open(s)) {
+        ec = boost::asio::error::already_open;
+        return ec;
+    }
+    s.descriptor = descriptor;
+    s.flags = socket_ops::possible_dup;
+    s.receives = {};
+    s.sends = {};
+    if (type == SOCK_STREAM) {
+        s.flags |= socket_ops::stream_oriented;
+    } else if (type == SOCK_DGRAM) {
+        s.flags |= socket_ops::datagram_oriented;
+    }
+    ec = {};
+    return ec;
+}
+
+void socket_service_base::start(socket_state& s, io_operation* op, cancel_link* link) noexcept {
+    if (!is_open(s)) {
+        op->result = -EBADF;
+        engine::complete_now(*engine_, op, false);
+        return;
+    }
+    op->descriptor = s.descriptor;
+    op->report_aborted = (s.flags & socket_ops::enable_connection_aborted) != 0;
+    engine::start(*engine_, op, &s.operations, link);
+}
+
+namespace {
+
+/// The operation as a call that does not wait; a count or a negated errno.
+std::int32_t try_transfer(int descriptor, const io_operation& op) noexcept {
+    const int flags = op.flags | MSG_DONTWAIT;
+    ssize_t n = -1;
+    do {
+        switch (op.kind) {
+            case io_kind::receive:
+                n = ::recv(descriptor, op.address, op.length, flags);
+                break;
+            case io_kind::send:
+                n = ::send(descriptor, op.address, op.length, flags);
+                break;
+            case io_kind::receive_msg:
+                n = ::recvmsg(descriptor, static_cast<msghdr*>(op.address), flags);
+                break;
+            default:
+                n = ::sendmsg(descriptor, static_cast<const msghdr*>(op.address), flags);
+                break;
+        }
+    } while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : static_cast<std::int32_t>(n);
+}
+
+}  // namespace
+
+void socket_service_base::start_transfer(socket_state& s, io_operation* op,
+                                         cancel_link* link) noexcept {
+    const bool receives = op->kind == io_kind::receive || op->kind == io_kind::receive_msg;
+    speculation& hint = receives ? s.receives : s.sends;
+    // An earlier operation of the same kind must not be overtaken, and may be among these.
+    if (is_open(s) && !op->polling && !engine::has_transfers(*engine_, s.operations, receives)) {
+        if (hint.worth_trying()) {
+            const std::int32_t result = try_transfer(s.descriptor, *op);
+            if (result != -EAGAIN) {
+                hint.hit();
+                op->result = result;
+                engine::complete_now(*engine_, op, true);
+                return;
+            }
+            hint.miss();
+        }
+        op->poll_first = true;
+    }
+    start(s, op, link);
+}
+
+}  // namespace rung::detail
