@@ -31,10 +31,6 @@ io_context::~io_context() {
     destroy();
 }
 
-executor io_context::get_executor() noexcept {
-    return executor(scheduler_.get(), executor::plain_bits);
-}
-
 io_context::count_type io_context::run() {
     return scheduler_->run(detail::scheduler::forever, detail::scheduler::unlimited);
 }

@@ -14,6 +14,7 @@
 #include <rung/detail/intrusive_queue.hpp>
 #include <rung/io_context.hpp>
 #include <rung/statistics.hpp>
+#include <utility>
 
 #include "biased_mutex.hpp"
 #include "inbox.hpp"
@@ -79,12 +80,13 @@ private:
     /// This thread's innermost activation, or null.
     running_thread* self() const noexcept;
     void lock(running_thread* self) noexcept;
+    void lock_outsider() noexcept;
     void unlock(running_thread* self) noexcept;
 
     // scheduler_loop.cpp
     bool run_next(running_thread& self, std::int64_t deadline_ns);
-    void execute(running_thread& self, operation* op);
-    void glance(running_thread& self) noexcept;
+    void execute_timed(running_thread& self, operation* op);
+    void look_around() noexcept;
     bool await_work(running_thread& self, std::int64_t deadline_ns);
     bool poll_ring() noexcept;
     bool spin(std::int64_t until_ns) noexcept;
@@ -95,6 +97,7 @@ private:
     void share_work() noexcept;
     void wake() noexcept;
     void wake_if_asleep() noexcept;
+    void post_outside(operation* op, bool speculated) noexcept;
     void drain_inbox() noexcept;
     void pass() noexcept;
     void fire_timers(std::int64_t now_ns) noexcept;
@@ -185,7 +188,11 @@ public:
     running_thread& operator=(const running_thread&) = delete;
 
     void capture_exception() noexcept;
-    void rethrow_exception();
+    void rethrow_exception() {
+        if (exception_ != nullptr) [[unlikely]] {
+            std::rethrow_exception(std::exchange(exception_, nullptr));
+        }
+    }
 
 private:
     friend class scheduler;
@@ -222,15 +229,15 @@ inline running_thread* scheduler::self() const noexcept {
 }
 
 inline void scheduler::lock(running_thread* self) noexcept {
-    if (self != nullptr && self->owner_) {
+    if (self != nullptr && self->owner_) [[likely]] {
         mutex_.lock_owner();
-    } else if (mutex_.lock()) {
-        ++counters_.lock_borrows;
+    } else {
+        lock_outsider();
     }
 }
 
 inline void scheduler::unlock(running_thread* self) noexcept {
-    if (self != nullptr && self->owner_) {
+    if (self != nullptr && self->owner_) [[likely]] {
         mutex_.unlock_owner();
     } else {
         mutex_.unlock();

@@ -16,22 +16,8 @@ constexpr std::int64_t shortest_sleep_ns = 2'000;
 
 }  // namespace
 
-std::size_t scheduler::run(std::int64_t deadline_ns, std::size_t limit) {
-    running_thread self(*this);
-    std::size_t n = 0;
-    while (n < limit && run_next(self, deadline_ns)) {
-        ++n;
-    }
-    if (n == limit) {
-        const lock_guard lock(*this, &self);
-        if (out_of_work(&self)) {
-            stop_locked();
-        }
-    }
-    return n;
-}
-
-bool scheduler::run_next(running_thread& self, std::int64_t deadline_ns) {
+/// Everything a handler costs beside itself is in this function and in run_queue::pop.
+[[gnu::always_inline]] inline bool scheduler::run_next(running_thread& self, std::int64_t deadline_ns) {
     operation* op = nullptr;
     {
         const lock_guard lock(*this, &self);
@@ -40,9 +26,18 @@ bool scheduler::run_next(running_thread& self, std::int64_t deadline_ns) {
             if (stopped_.load(std::memory_order_relaxed)) {
                 return false;
             }
-            glance(self);
+            if (inbox_.filled()) [[unlikely]] {
+                drain_inbox();
+            }
+            if (ring_->ready()) {
+                reap();
+            }
+            const bool eventful = several_threads_ || (urgent_io_ | urgent_waits_) != 0;
+            if (++since_pass_ >= pass_length || eventful) [[unlikely]] {
+                look_around();
+            }
             op = queue_.pop();
-            if (op != nullptr) {
+            if (op != nullptr) [[likely]] {
                 break;
             }
             if (out_of_work(&self)) {
@@ -58,31 +53,41 @@ bool scheduler::run_next(running_thread& self, std::int64_t deadline_ns) {
             share_work();
         }
     }
-    execute(self, op);
+    if (options_.measure_time) [[unlikely]] {
+        execute_timed(self, op);
+    } else {
+        op->complete();
+    }
+    self.rethrow_exception();
     return true;
 }
 
-void scheduler::execute(running_thread& self, operation* op) {
-    if (!options_.measure_time) [[likely]] {
-        op->complete();
-    } else {
-        const std::int64_t begin_ns = clock::now_ns();
-        op->complete();
-        const std::int64_t spent_ns = clock::now_ns() - begin_ns;
-        const lock_guard lock(*this, &self);
-        counters_.handler_time_ns += static_cast<std::uint64_t>(spent_ns);
+std::size_t scheduler::run(std::int64_t deadline_ns, std::size_t limit) {
+    running_thread self(*this);
+    std::size_t n = 0;
+    while (n < limit && run_next(self, deadline_ns)) {
+        ++n;
     }
-    self.rethrow_exception();
+    if (n == limit) {
+        const lock_guard lock(*this, &self);
+        if (out_of_work(&self)) {
+            stop_locked();
+        }
+    }
+    return n;
 }
 
-void scheduler::glance(running_thread&) noexcept {
-    if (inbox_.filled()) [[unlikely]] {
-        drain_inbox();
-    }
-    if (ring_->ready()) {
-        reap();
-    }
-    if (++since_pass_ >= pass_length) {
+void scheduler::execute_timed(running_thread& self, operation* op) {
+    const std::int64_t begin_ns = clock::now_ns();
+    op->complete();
+    const std::int64_t spent_ns = clock::now_ns() - begin_ns;
+    const lock_guard lock(*this, &self);
+    counters_.handler_time_ns += static_cast<std::uint64_t>(spent_ns);
+}
+
+/// What happens between handlers beside the inbox and the completion queue.
+void scheduler::look_around() noexcept {
+    if (since_pass_ >= pass_length) {
         pass();
         return;
     }
@@ -94,7 +99,7 @@ void scheduler::glance(running_thread&) noexcept {
     if (urgent_waits_ != 0) {
         fire_timers(clock::now_ns());
     }
-    if (several_threads_ && leader_ != nullptr) [[unlikely]] {
+    if (several_threads_ && leader_ != nullptr) {
         submit_pending();  // nobody else would until the sleeper wakes
     }
 }

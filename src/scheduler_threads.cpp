@@ -37,12 +37,6 @@ void running_thread::capture_exception() noexcept {
                      : std::make_exception_ptr(boost::asio::multiple_exceptions(exception_));
 }
 
-void running_thread::rethrow_exception() {
-    if (exception_ != nullptr) [[unlikely]] {
-        std::rethrow_exception(std::exchange(exception_, nullptr));
-    }
-}
-
 void scheduler::enter(running_thread& self) {
     const lock_guard lock(*this, self.nested_in_);
     if (self.nested_in_ != nullptr) {
@@ -148,15 +142,16 @@ void scheduler::share_work() noexcept {
     }
 }
 
+void scheduler::lock_outsider() noexcept {
+    if (mutex_.lock()) {
+        ++counters_.lock_borrows;
+    }
+}
+
 void scheduler::post(operation* op, bool speculated) noexcept {
     running_thread* const me = self();
-    if (me == nullptr) {
-        if (speculated) {
-            foreign_speculated_.fetch_add(1, std::memory_order_relaxed);
-        }
-        if (inbox_.push(op)) {
-            wake();
-        }
+    if (me == nullptr) [[unlikely]] {
+        post_outside(op, speculated);
         return;
     }
     const lock_guard lock(*this, me);
@@ -164,6 +159,15 @@ void scheduler::post(operation* op, bool speculated) noexcept {
     counters_.speculated += speculated ? 1 : 0;
     if (several_threads_) [[unlikely]] {
         share_work();
+    }
+}
+
+void scheduler::post_outside(operation* op, bool speculated) noexcept {
+    if (speculated) {
+        foreign_speculated_.fetch_add(1, std::memory_order_relaxed);
+    }
+    if (inbox_.push(op)) {
+        wake();
     }
 }
 

@@ -201,6 +201,10 @@ struct executor_access {
 
 }  // namespace detail
 
+inline executor io_context::get_executor() noexcept {
+    return executor(scheduler_.get(), executor::plain_bits);
+}
+
 template <class Function>
 bool executor::run_here(Function& f) const {
     detail::thread_state* const here = detail::find_thread_state(*scheduler_);

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstdint>
+
+namespace test {
+
+/// Whether this build counts allocations (the sanitizers bring their own operator new).
+bool counts_allocations() noexcept;
+
+/// Calls of operator new so far, on every thread.
+std::uint64_t allocations() noexcept;
+
+/// Makes the `n`th call of operator new from now on this thread throw `std::bad_alloc`; 0: none.
+void fail_allocation(std::uint64_t n) noexcept;
+
+}  // namespace test
