@@ -4,9 +4,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <new>
 #include <thread>
 
 namespace rung::detail {
+
+constinit thread_local biased_mutex::cell* biased_mutex::this_cell_ = nullptr;
 
 namespace {
 
@@ -26,22 +29,67 @@ bool barriers_allowed() noexcept {
 
 }  // namespace
 
-bool biased_mutex::own() noexcept {
-    owned_ = barriers_allowed();
-    return owned_;
+/// Cells of threads that have ended.
+struct biased_mutex::cell_pool {
+    std::mutex mutex;
+    cell* first = nullptr;  // guarded by mutex
+
+    static cell_pool& instance() noexcept {
+        // Never destroyed: threads that outlive the statics still give their cells back.
+        static auto* const pool = new cell_pool;
+        return *pool;
+    }
+};
+
+/// Gives a thread's cell back at its end.
+struct biased_mutex::cell_return {
+    ~cell_return() {
+        cell_pool& pool = cell_pool::instance();
+        const std::lock_guard lock(pool.mutex);
+        this_cell_->next = pool.first;
+        pool.first = this_cell_;
+        this_cell_ = nullptr;
+    }
+};
+
+bool biased_mutex::claim_cell() noexcept {
+    if (this_cell_ != nullptr) {
+        return true;
+    }
+    {
+        cell_pool& pool = cell_pool::instance();
+        const std::lock_guard lock(pool.mutex);
+        if (pool.first != nullptr) {
+            this_cell_ = pool.first;
+            pool.first = this_cell_->next;
+        } else {
+            this_cell_ = new (std::nothrow) cell;
+        }
+    }
+    if (this_cell_ != nullptr) {
+        static thread_local const cell_return at_exit;
+        static_cast<void>(at_exit);
+    }
+    return this_cell_ != nullptr;
 }
 
-void biased_mutex::wait_for_mutex() noexcept {
-    inside_.store(0, std::memory_order_release);  // pairs with the wait in revoke()
-    mutex_.lock();
-    owner_holds_mutex_ = true;
+void biased_mutex::own() noexcept {
+    if (!owned_here() && barriers_allowed() && claim_cell()) {
+        owner_.store(this_cell_, std::memory_order_relaxed);
+    }
 }
 
-void biased_mutex::revoke() noexcept {
+void biased_mutex::lock_mutex() noexcept {
     constexpr int spins_before_yield = 128;
+    mutex_.lock();
+    cell* const owner = owner_.load(std::memory_order_relaxed);
+    if (owner == nullptr || owner == this_cell_) {
+        return;
+    }
+    ++borrows_;
     revoked_.store(1, std::memory_order_relaxed);
-    membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);  // pairs with the fence in lock_owner()
-    for (int i = 0; inside_.load(std::memory_order_acquire) != 0; ++i) {
+    membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);  // pairs with the fence in lock()
+    for (int i = 0; owner->inside.load(std::memory_order_acquire) != 0; ++i) {
         if (i >= spins_before_yield) {
             std::this_thread::yield();  // the owner was preempted inside
         }

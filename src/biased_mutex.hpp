@@ -4,84 +4,81 @@
 #include <cstdint>
 #include <mutex>
 #include <rung/config.hpp>
-#include <utility>
 
 namespace rung::detail {
 
-/// A mutex that costs its owner two plain stores and a load.
+/// A mutex that costs its owner two plain stores and three loads.
 ///
-/// One thread may own it. The owner announces that it is inside and looks whether somebody has
-/// revoked its right; another thread takes the real mutex, revokes the right, and makes every running
-/// thread of the process pass a full barrier (`membarrier`, Linux 4.14), after which either the
-/// owner has seen the revocation or the announcement is visible. So the cost of ordering falls on
-/// the other thread alone. Where `membarrier` is refused, and under ThreadSanitizer, which cannot
-/// see it, nobody owns the mutex and it is a plain one.
+/// One thread may own it, for as long as no other wants to. The owner announces that it is inside
+/// and looks whether somebody has revoked its right; another thread takes the real mutex, revokes
+/// the right, and makes every running thread of the process pass a full barrier (`membarrier`, Linux
+/// 4.14), after which either the owner has seen the revocation or the announcement is visible. So
+/// the cost of ordering falls on the other thread alone. Where `membarrier` is refused, and under
+/// ThreadSanitizer, which cannot see it, nobody owns the mutex and it is a plain one.
 /// Source: D. Dice, H. Huang and M. Yang, "Asymmetric Dekker Synchronization", 2001.
 class biased_mutex {
 public:
-    /// Locks on the thread that owns the mutex.
-    void lock_owner() noexcept {
-        inside_.store(1, std::memory_order_relaxed);
-        std::atomic_signal_fence(std::memory_order_seq_cst);  // pairs with revoke's membarrier
-        if (revoked_.load(std::memory_order_acquire) != 0) [[unlikely]] {  // pairs with unlock()
-            wait_for_mutex();
-        }
-    }
-    void unlock_owner() noexcept {
-        if (owner_holds_mutex_) [[unlikely]] {
-            owner_holds_mutex_ = false;
-            mutex_.unlock();
-            return;
-        }
-        inside_.store(0, std::memory_order_release);  // pairs with the wait in revoke()
+    /// How a lock was taken, for `unlock`.
+    enum class held : std::uint8_t { as_owner, by_mutex };
+
+    /// Whether the calling thread owns the mutex; it may have lost it by the time it locks.
+    bool owned_here() const noexcept {
+        return this_cell_ != nullptr && owner_.load(std::memory_order_relaxed) == this_cell_;
     }
 
-    /// Locks on any other thread. True if it had to be borrowed from an owner.
-    bool lock() noexcept {
-        mutex_.lock();
-        if (owned_) {
-            revoke();
+    held lock() noexcept {
+        if (owned_here()) [[likely]] {
+            this_cell_->inside.store(1, std::memory_order_relaxed);
+            std::atomic_signal_fence(std::memory_order_seq_cst);  // pairs with revoke's membarrier
+            if (revoked_.load(std::memory_order_acquire) == 0 &&  // pairs with unlock()
+                owner_.load(std::memory_order_relaxed) == this_cell_) [[likely]] {
+                return held::as_owner;
+            }
+            this_cell_->inside.store(0, std::memory_order_release);  // pairs with revoke()
         }
-        return owned_;
+        lock_mutex();
+        return held::by_mutex;
     }
-    void unlock() noexcept {
-        if (owned_) {
-            revoked_.store(0, std::memory_order_release);  // pairs with the load in lock_owner()
+
+    void unlock(held h) noexcept {
+        if (h == held::as_owner) [[likely]] {
+            this_cell_->inside.store(0, std::memory_order_release);  // pairs with revoke()
+            return;
         }
+        revoked_.store(0, std::memory_order_release);  // pairs with the load in lock()
         mutex_.unlock();
     }
 
-    /// Makes the calling thread, which has locked with `lock()`, the owner once it unlocks. False
-    /// where there can be no owner.
-    bool own() noexcept;
-    /// Ends ownership. The caller has locked with `lock()`; the owner, if it is another thread, finds
-    /// out at its next `lock_owner()`, which is an ordinary lock from then on.
-    void disown() noexcept { owned_ = false; }
+    /// Makes the calling thread, which holds the lock, the owner. Without effect where there can be
+    /// none, or where it is the owner already.
+    void own() noexcept;
+    /// Leaves the mutex without owner. The caller holds the lock by the mutex.
+    void disown() noexcept { owner_.store(nullptr, std::memory_order_relaxed); }
 
-    /// Locks on the owner, which is not inside, and ends its ownership. To be unlocked by `unlock()`.
-    void lock_and_disown() noexcept {
-        mutex_.lock();
-        owned_ = false;
-        revoked_.store(1, std::memory_order_relaxed);
-    }
+    /// Times that a thread took the lock while another owned it. Read under the lock.
+    std::uint64_t borrows() const noexcept { return borrows_; }
 
-    /// Turns the former owner's `lock_owner()` into a `lock()`. True if it held the mutex itself; if
-    /// false, the right was not revoked and nothing has changed.
-    bool become_plain() noexcept { return std::exchange(owner_holds_mutex_, false); }
-
-    /// The mutex itself, for a condition variable. Only while nobody owns it.
+    /// The mutex itself, for a condition variable. Only while it is held `by_mutex`.
     std::mutex& native() noexcept { return mutex_; }
 
 private:
-    void wait_for_mutex() noexcept;
-    void revoke() noexcept;
+    /// Where a thread announces that it is inside. Never freed, so that others may look at it after
+    /// the thread's end; then another thread may get it, and with it what the first one owned.
+    struct alignas(64) cell {
+        std::atomic<std::uint32_t> inside{0};
+        cell* next = nullptr;  // in the pool of cells without a thread
+    };
+    struct cell_pool;
+    struct cell_return;
 
-    // Written by the owner.
-    std::atomic<std::uint32_t> inside_{0};
-    bool owner_holds_mutex_ = false;
-    // Written by others under mutex_.
-    std::atomic<std::uint32_t> revoked_{1};
-    bool owned_ = false;  // guarded by mutex_
+    static bool claim_cell() noexcept;
+    void lock_mutex() noexcept;
+
+    static constinit thread_local cell* this_cell_ [[gnu::tls_model("initial-exec")]];
+
+    std::atomic<cell*> owner_{nullptr};       // written under mutex_, or by the owner inside
+    std::atomic<std::uint32_t> revoked_{0};   // written under mutex_
+    std::uint64_t borrows_ = 0;               // guarded by mutex_
     std::mutex mutex_;
 };
 

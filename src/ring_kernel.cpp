@@ -98,7 +98,7 @@ public:
     }
 
     bool attach_thread() noexcept override {
-        const auto self = static_cast<int>(::syscall(SYS_gettid));
+        static thread_local const auto self = static_cast<int>(::syscall(SYS_gettid));
         if (!single_thread_ || thread_ == self) {
             return true;
         }

@@ -65,6 +65,8 @@ scheduler::scheduler(boost::asio::execution_context& context, const io_context_o
             errno, boost::system::system_category(),
             "rung::io_context: no descriptor for waking the loop; raise RLIMIT_NOFILE (ulimit -n)");
     }
+    const lock_guard lock(*this);
+    mutex_.own();
 }
 
 scheduler::~scheduler() { ::close(event_); }
@@ -88,7 +90,7 @@ rung::statistics scheduler::statistics() noexcept {
     s.completion_overflows = ring_->overflows();
     s.restarts = counters_.restarts;
     s.timers = timers_.size();
-    s.lock_borrows = counters_.lock_borrows;
+    s.lock_borrows = mutex_.borrows();
     s.handler_time_ns = counters_.handler_time_ns;
     s.sleep_time_ns = counters_.sleep_time_ns;
     return s;
@@ -108,7 +110,7 @@ void scheduler::shutdown() noexcept {
             continue;
         }
         {
-            const lock_guard lock(*this, &*self);
+            const lock_guard lock(*this);
             submit_pending();
             if (in_kernel_ != 0 && queue_.empty()) {
                 ring_->add_cancel_all();

@@ -28,7 +28,8 @@ class running_thread;
 
 /// The engine behind an `io_context`: run queues, ring, timers, and the loop over them.
 ///
-/// One lock guards it, which costs the thread in `run()` next to nothing while it is alone there.
+/// One lock guards it, which costs its owner next to nothing. The thread that made the context owns
+/// it at first, then the one that ran it last; while several run it, nobody does.
 /// Handlers run without it. Only threads in `run…`, `poll…` or `shutdown` touch the ring; what others
 /// start or cancel waits in a list, and the loop is woken.
 class scheduler {
@@ -79,25 +80,22 @@ private:
 
     /// This thread's innermost activation, or null.
     running_thread* self() const noexcept;
-    void lock(running_thread* self) noexcept;
-    void lock_outsider() noexcept;
-    void unlock(running_thread* self) noexcept;
 
     // scheduler_loop.cpp
     bool run_next(running_thread& self, std::int64_t deadline_ns);
-    void execute_timed(running_thread& self, operation* op);
+    void execute_timed(operation* op);
     void look_around() noexcept;
-    bool await_work(running_thread& self, std::int64_t deadline_ns);
+    bool await_work(running_thread& self, lock_guard& lock, std::int64_t deadline_ns);
     bool poll_ring() noexcept;
     bool spin(std::int64_t until_ns) noexcept;
-    void sleep(running_thread& self, std::int64_t timeout_ns);
-    bool follow(running_thread& self, std::int64_t deadline_ns);
+    void sleep(running_thread& self, lock_guard& lock, std::int64_t timeout_ns);
+    bool follow(std::int64_t deadline_ns);
     bool out_of_work(const running_thread* self) noexcept;
     void stop_locked() noexcept;
     void share_work() noexcept;
     void wake() noexcept;
     void wake_if_asleep() noexcept;
-    void post_outside(operation* op, bool speculated) noexcept;
+    void post_elsewhere(operation* op, bool speculated) noexcept;
     void drain_inbox() noexcept;
     void pass() noexcept;
     void fire_timers(std::int64_t now_ns) noexcept;
@@ -133,7 +131,6 @@ private:
         std::uint64_t remote_posts = 0;
         std::uint64_t submission_overflows = 0;
         std::uint64_t restarts = 0;
-        std::uint64_t lock_borrows = 0;
         std::uint64_t handler_time_ns = 0;
         std::uint64_t sleep_time_ns = 0;
     };
@@ -167,7 +164,7 @@ private:
 
     // Any thread, atomic.
     std::atomic<bool> stopped_{false};
-    std::atomic<std::int64_t> owner_work_{0};    // written by the mutex's owner only
+    std::atomic<std::int64_t> owner_work_{0};    // written under mutex_ by its owner
     std::atomic<std::int64_t> foreign_work_{0};  // by everybody else
     std::atomic<std::uint64_t> wake_ups_{0};
     std::atomic<std::uint64_t> foreign_speculated_{0};
@@ -200,7 +197,6 @@ private:
     scheduler& scheduler_;
     running_thread* next_ = nullptr;     // of the scheduler's list
     running_thread* nested_in_ = nullptr;  // this thread's activation of the same scheduler below
-    bool owner_ = false;                 // locks as the mutex's owner
     bool in_handler_ = false;
     std::exception_ptr exception_;
     asio_thread_scope asio_scope_;
@@ -209,39 +205,22 @@ private:
 /// Holds the engine's lock.
 class scheduler::lock_guard {
 public:
-    explicit lock_guard(scheduler& s) noexcept : lock_guard(s, s.self()) {}
-    lock_guard(scheduler& s, running_thread* self) noexcept : scheduler_(s), self_(self) {
-        s.lock(self);
-    }
-    ~lock_guard() { scheduler_.unlock(self_); }
+    explicit lock_guard(scheduler& s) noexcept : scheduler_(s), held_(s.mutex_.lock()) {}
+    ~lock_guard() { scheduler_.mutex_.unlock(held_); }
     lock_guard(const lock_guard&) = delete;
     lock_guard& operator=(const lock_guard&) = delete;
 
-    running_thread* self() const noexcept { return self_; }
+    // To let go of it for a while.
+    void unlock() noexcept { scheduler_.mutex_.unlock(held_); }
+    void lock() noexcept { held_ = scheduler_.mutex_.lock(); }
 
 private:
     scheduler& scheduler_;
-    running_thread* self_;
+    biased_mutex::held held_;
 };
 
 inline running_thread* scheduler::self() const noexcept {
     return static_cast<running_thread*>(find_thread_state(*this));
-}
-
-inline void scheduler::lock(running_thread* self) noexcept {
-    if (self != nullptr && self->owner_) [[likely]] {
-        mutex_.lock_owner();
-    } else {
-        lock_outsider();
-    }
-}
-
-inline void scheduler::unlock(running_thread* self) noexcept {
-    if (self != nullptr && self->owner_) [[likely]] {
-        mutex_.unlock_owner();
-    } else {
-        mutex_.unlock();
-    }
 }
 
 }  // namespace rung::detail

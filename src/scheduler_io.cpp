@@ -22,7 +22,7 @@ void scheduler::start(io_operation* op, io_list* list, cancel_link* link) noexce
     pending_[static_cast<std::size_t>(op->io_level)].push(op);
     ++in_flight_;
     urgent_io_ += op->level_ == level::high ? 1 : 0;
-    if (lock.self() == nullptr) {
+    if (self() == nullptr) {
         wake_if_asleep();
     } else if (several_threads_ && leader_ != nullptr) {
         submit_pending();  // the handler may wait for it, and the sleeper would not know
@@ -251,7 +251,7 @@ void scheduler::cancel_all(io_list& list) noexcept {
         next = op->list_next;
         cancel_locked(op);
     }
-    if (lock.self() == nullptr) {
+    if (self() == nullptr) {
         wake_if_asleep();
     }
 }
@@ -264,7 +264,7 @@ void scheduler::detach(io_list& list) noexcept {
         io_list::unlink(op);
         cancel_locked(op);
     }
-    if (lock.self() == nullptr) {
+    if (self() == nullptr) {
         wake_if_asleep();
     } else if (in_kernel) {
         submit_pending();
@@ -280,7 +280,7 @@ void scheduler::cancel(cancel_link& link) noexcept {
     const lock_guard lock(*this);
     if (auto* const op = link.op.load(std::memory_order_relaxed)) {
         cancel_locked(static_cast<io_operation*>(op));
-        if (lock.self() == nullptr) {
+        if (self() == nullptr) {
             wake_if_asleep();
         }
     }

@@ -20,7 +20,7 @@ constexpr std::int64_t shortest_sleep_ns = 2'000;
 [[gnu::always_inline]] inline bool scheduler::run_next(running_thread& self, std::int64_t deadline_ns) {
     operation* op = nullptr;
     {
-        const lock_guard lock(*this, &self);
+        lock_guard lock(*this);
         self.in_handler_ = false;
         for (;;) {
             if (stopped_.load(std::memory_order_relaxed)) {
@@ -44,7 +44,7 @@ constexpr std::int64_t shortest_sleep_ns = 2'000;
                 stop_locked();
                 return false;
             }
-            if (!await_work(self, deadline_ns)) {
+            if (!await_work(self, lock, deadline_ns)) {
                 return false;
             }
         }
@@ -54,7 +54,7 @@ constexpr std::int64_t shortest_sleep_ns = 2'000;
         }
     }
     if (options_.measure_time) [[unlikely]] {
-        execute_timed(self, op);
+        execute_timed(op);
     } else {
         op->complete();
     }
@@ -69,7 +69,7 @@ std::size_t scheduler::run(std::int64_t deadline_ns, std::size_t limit) {
         ++n;
     }
     if (n == limit) {
-        const lock_guard lock(*this, &self);
+        const lock_guard lock(*this);
         if (out_of_work(&self)) {
             stop_locked();
         }
@@ -77,11 +77,11 @@ std::size_t scheduler::run(std::int64_t deadline_ns, std::size_t limit) {
     return n;
 }
 
-void scheduler::execute_timed(running_thread& self, operation* op) {
+void scheduler::execute_timed(operation* op) {
     const std::int64_t begin_ns = clock::now_ns();
     op->complete();
     const std::int64_t spent_ns = clock::now_ns() - begin_ns;
-    const lock_guard lock(*this, &self);
+    const lock_guard lock(*this);
     counters_.handler_time_ns += static_cast<std::uint64_t>(spent_ns);
 }
 
@@ -150,13 +150,13 @@ bool scheduler::poll_ring() noexcept {
     return !queue_.empty();
 }
 
-bool scheduler::await_work(running_thread& self, std::int64_t deadline_ns) {
+bool scheduler::await_work(running_thread& self, lock_guard& lock, std::int64_t deadline_ns) {
     since_pass_ = 0;
     if (deadline_ns == no_wait) {
         return poll_ring();
     }
     if (leader_ != nullptr) {
-        return follow(self, deadline_ns);
+        return follow(deadline_ns);
     }
     while (flush() && in_kernel_ != 0) {
         submit();
@@ -183,7 +183,7 @@ bool scheduler::await_work(running_thread& self, std::int64_t deadline_ns) {
     if (options_.spin_before_sleep.count() != 0 && spin(until_ns)) {
         return true;
     }
-    sleep(self, limited ? until_ns - now_ns : -1);
+    sleep(self, lock, limited ? until_ns - now_ns : -1);
     return true;
 }
 
@@ -203,7 +203,7 @@ bool scheduler::spin(std::int64_t until_ns) noexcept {
     return true;
 }
 
-void scheduler::sleep(running_thread& self, std::int64_t timeout_ns) {
+void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t timeout_ns) {
     if (!inbox_.sleep()) {
         return;
     }
@@ -224,9 +224,9 @@ void scheduler::sleep(running_thread& self, std::int64_t timeout_ns) {
     leader_until_ns_ = timeout_ns < 0 ? forever : clock::now_ns() + timeout_ns;
     ++counters_.sleeps;
     ++counters_.system_calls;
-    unlock(&self);
+    lock.unlock();
     const int error = ring_->wait(count, true, timeout_ns);
-    lock(&self);
+    lock.lock();
     leader_ = nullptr;
     inbox_.interrupt();
     ring_->refresh();
@@ -242,11 +242,8 @@ void scheduler::sleep(running_thread& self, std::int64_t timeout_ns) {
     }
 }
 
-bool scheduler::follow(running_thread& self, std::int64_t deadline_ns) {
-    if (self.owner_) {
-        self.owner_ = false;
-        mutex_.become_plain();
-    }
+bool scheduler::follow(std::int64_t deadline_ns) {
+    // There are several threads, so that nobody owns the lock and this one holds it by the mutex.
     std::unique_lock lock(mutex_.native(), std::adopt_lock);
     ++idle_;
     bool in_time = true;

@@ -38,13 +38,11 @@ void running_thread::capture_exception() noexcept {
 }
 
 void scheduler::enter(running_thread& self) {
-    const lock_guard lock(*this, self.nested_in_);
-    if (self.nested_in_ != nullptr) {
-        self.owner_ = self.nested_in_->owner_;
-    } else if (threads_ == nullptr) {
+    const lock_guard lock(*this);
+    if (threads_ == nullptr) {
         attach();
-        self.owner_ = mutex_.own();
-    } else {
+        mutex_.own();
+    } else if (self.nested_in_ == nullptr) {
         if (options_.concurrency_hint == 1) {
             throw boost::system::system_error(
                 error::wrong_thread, "rung::io_context: a second thread runs a context whose "
@@ -55,7 +53,6 @@ void scheduler::enter(running_thread& self) {
     }
     self.next_ = threads_;
     threads_ = &self;
-    // The lock was taken as an outsider and so is given back as one, whoever owns it now.
 }
 
 void scheduler::attach() {
@@ -75,17 +72,8 @@ void scheduler::attach() {
 }
 
 void scheduler::leave(running_thread& self) noexcept {
-    if (self.nested_in_ == nullptr) {
-        lock(&self);
-        submit_pending();  // what the last handler started must not wait for the next run
-        unlock(&self);
-    }
-    const bool retires = self.owner_ && self.nested_in_ == nullptr;
-    if (retires) {
-        mutex_.lock_and_disown();
-    } else {
-        lock(&self);
-    }
+    const lock_guard lock(*this);
+    submit_pending();  // what the last handler started must not wait for the next run
     running_thread** at = &threads_;
     while (*at != &self) {
         at = &(*at)->next_;
@@ -100,11 +88,6 @@ void scheduler::leave(running_thread& self) noexcept {
         } else {
             share_work();
         }
-    }
-    if (retires) {
-        mutex_.unlock();
-    } else {
-        unlock(&self);
     }
 }
 
@@ -142,38 +125,40 @@ void scheduler::share_work() noexcept {
     }
 }
 
-void scheduler::lock_outsider() noexcept {
-    if (mutex_.lock()) {
-        ++counters_.lock_borrows;
+void scheduler::post(operation* op, bool speculated) noexcept {
+    if (!mutex_.owned_here()) [[unlikely]] {
+        post_elsewhere(op, speculated);
+        return;
+    }
+    const lock_guard lock(*this);
+    queue_.push(op);
+    counters_.speculated += speculated ? 1 : 0;
+    if (leader_ != nullptr) [[unlikely]] {
+        share_work();  // another thread has become the owner meanwhile, and sleeps
     }
 }
 
-void scheduler::post(operation* op, bool speculated) noexcept {
-    running_thread* const me = self();
-    if (me == nullptr) [[unlikely]] {
-        post_outside(op, speculated);
+/// Posts on a thread that is one of several in the loop, or not in it.
+void scheduler::post_elsewhere(operation* op, bool speculated) noexcept {
+    if (speculated) {
+        foreign_speculated_.fetch_add(1, std::memory_order_relaxed);
+    }
+    if (self() == nullptr) {
+        if (inbox_.push(op)) {
+            wake();
+        }
         return;
     }
-    const lock_guard lock(*this, me);
+    const lock_guard lock(*this);
     queue_.push(op);
-    counters_.speculated += speculated ? 1 : 0;
-    if (several_threads_) [[unlikely]] {
+    if (several_threads_) {
         share_work();
     }
 }
 
-void scheduler::post_outside(operation* op, bool speculated) noexcept {
-    if (speculated) {
-        foreign_speculated_.fetch_add(1, std::memory_order_relaxed);
-    }
-    if (inbox_.push(op)) {
-        wake();
-    }
-}
-
 void scheduler::work_started() noexcept {
-    const running_thread* const me = self();
-    if (me != nullptr && me->owner_) {
+    if (mutex_.owned_here()) {
+        const lock_guard lock(*this);
         add(owner_work_, 1);
     } else {
         foreign_work_.fetch_add(1, std::memory_order_relaxed);
@@ -181,8 +166,8 @@ void scheduler::work_started() noexcept {
 }
 
 void scheduler::work_finished() noexcept {
-    const running_thread* const me = self();
-    if (me != nullptr && me->owner_) {
+    if (mutex_.owned_here()) {
+        const lock_guard lock(*this);
         add(owner_work_, -1);
         return;
     }
