@@ -10,6 +10,7 @@
 namespace rung::detail {
 
 constinit thread_local biased_mutex::cell* biased_mutex::this_cell_ = nullptr;
+constinit biased_mutex::cell biased_mutex::nobody_;
 
 namespace {
 
@@ -74,8 +75,9 @@ bool biased_mutex::claim_cell() noexcept {
 }
 
 void biased_mutex::own() noexcept {
-    if (!owned_here() && barriers_allowed() && claim_cell()) {
-        owner_.store(this_cell_, std::memory_order_relaxed);
+    if (owner_.load(std::memory_order_relaxed) != this_cell_ && barriers_allowed() &&
+        claim_cell()) {
+        lender_ = this_cell_;
     }
 }
 
@@ -83,17 +85,22 @@ void biased_mutex::lock_mutex() noexcept {
     constexpr int spins_before_yield = 128;
     mutex_.lock();
     cell* const owner = owner_.load(std::memory_order_relaxed);
-    if (owner == nullptr || owner == this_cell_) {
+    if (owner == nobody() || owner == this_cell_) {
         return;
     }
     ++borrows_;
-    revoked_.store(1, std::memory_order_relaxed);
-    membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);  // pairs with the fence in lock()
+    owner_.store(nobody(), std::memory_order_relaxed);
+    membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);  // pairs with the fence in try_lock_as_owner()
     for (int i = 0; owner->inside.load(std::memory_order_acquire) != 0; ++i) {
         if (i >= spins_before_yield) {
             std::this_thread::yield();  // the owner was preempted inside
         }
     }
+}
+
+void biased_mutex::unlock_mutex() noexcept {
+    owner_.store(lender_, std::memory_order_release);  // pairs with the second load of the owner's
+    mutex_.unlock();
 }
 
 }  // namespace rung::detail

@@ -10,8 +10,8 @@ namespace rung::detail {
 /// A mutex that costs its owner two plain stores and three loads.
 ///
 /// One thread may own it, for as long as no other wants to. The owner announces that it is inside
-/// and looks whether somebody has revoked its right; another thread takes the real mutex, revokes
-/// the right, and makes every running thread of the process pass a full barrier (`membarrier`, Linux
+/// and looks whether it still is the owner; another thread takes the real mutex, revokes the
+/// ownership, and makes every running thread of the process pass a full barrier (`membarrier`, Linux
 /// 4.14), after which either the owner has seen the revocation or the announcement is visible. So
 /// the cost of ordering falls on the other thread alone. Where `membarrier` is refused, and under
 /// ThreadSanitizer, which cannot see it, nobody owns the mutex and it is a plain one.
@@ -21,20 +21,9 @@ public:
     /// How a lock was taken, for `unlock`.
     enum class held : std::uint8_t { as_owner, by_mutex };
 
-    /// Whether the calling thread owns the mutex; it may have lost it by the time it locks.
-    bool owned_here() const noexcept {
-        return this_cell_ != nullptr && owner_.load(std::memory_order_relaxed) == this_cell_;
-    }
-
     held lock() noexcept {
-        if (owned_here()) [[likely]] {
-            this_cell_->inside.store(1, std::memory_order_relaxed);
-            std::atomic_signal_fence(std::memory_order_seq_cst);  // pairs with revoke's membarrier
-            if (revoked_.load(std::memory_order_acquire) == 0 &&  // pairs with unlock()
-                owner_.load(std::memory_order_relaxed) == this_cell_) [[likely]] {
-                return held::as_owner;
-            }
-            this_cell_->inside.store(0, std::memory_order_release);  // pairs with revoke()
+        if (try_lock_as_owner()) [[likely]] {
+            return held::as_owner;
         }
         lock_mutex();
         return held::by_mutex;
@@ -42,18 +31,35 @@ public:
 
     void unlock(held h) noexcept {
         if (h == held::as_owner) [[likely]] {
-            this_cell_->inside.store(0, std::memory_order_release);  // pairs with revoke()
-            return;
+            unlock_as_owner();
+        } else {
+            unlock_mutex();
         }
-        revoked_.store(0, std::memory_order_release);  // pairs with the load in lock()
-        mutex_.unlock();
+    }
+
+    /// Locks if the calling thread is the owner and nobody has revoked that.
+    bool try_lock_as_owner() noexcept {
+        cell* const here = this_cell_;
+        if (owner_.load(std::memory_order_relaxed) != here) {
+            return false;
+        }
+        here->inside.store(1, std::memory_order_relaxed);
+        std::atomic_signal_fence(std::memory_order_seq_cst);  // pairs with lock_mutex's membarrier
+        if (owner_.load(std::memory_order_acquire) == here) [[likely]] {  // pairs with unlock_mutex
+            return true;
+        }
+        here->inside.store(0, std::memory_order_release);  // pairs with the wait in lock_mutex()
+        return false;
+    }
+    void unlock_as_owner() noexcept {
+        this_cell_->inside.store(0, std::memory_order_release);  // pairs with the wait likewise
     }
 
     /// Makes the calling thread, which holds the lock, the owner. Without effect where there can be
     /// none, or where it is the owner already.
     void own() noexcept;
     /// Leaves the mutex without owner. The caller holds the lock by the mutex.
-    void disown() noexcept { owner_.store(nullptr, std::memory_order_relaxed); }
+    void disown() noexcept { lender_ = nobody(); }
 
     /// Times that a thread took the lock while another owned it. Read under the lock.
     std::uint64_t borrows() const noexcept { return borrows_; }
@@ -71,14 +77,18 @@ private:
     struct cell_pool;
     struct cell_return;
 
+    /// What `owner_` is while there is none; no thread's cell.
+    static cell* nobody() noexcept { return &nobody_; }
     static bool claim_cell() noexcept;
     void lock_mutex() noexcept;
+    void unlock_mutex() noexcept;
 
     static constinit thread_local cell* this_cell_ [[gnu::tls_model("initial-exec")]];
+    static cell nobody_;
 
-    std::atomic<cell*> owner_{nullptr};       // written under mutex_, or by the owner inside
-    std::atomic<std::uint32_t> revoked_{0};   // written under mutex_
-    std::uint64_t borrows_ = 0;               // guarded by mutex_
+    std::atomic<cell*> owner_{nobody()};  // written under mutex_, or by the owner inside
+    cell* lender_ = nobody();             // guarded by mutex_: whom unlock_mutex makes the owner
+    std::uint64_t borrows_ = 0;           // guarded by mutex_
     std::mutex mutex_;
 };
 

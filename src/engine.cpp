@@ -4,9 +4,9 @@
 
 namespace rung::detail::engine {
 
-boost::asio::execution_context& context_of(const scheduler& s) noexcept { return s.context(); }
+io_context& context_of(const scheduler& s) noexcept { return s.context(); }
 
-void post(scheduler& s, operation* op) noexcept { s.post(op, false); }
+void post(scheduler& s, operation* op) noexcept { s.post(op); }
 
 void work_started(scheduler& s) noexcept { s.work_started(); }
 void work_finished(scheduler& s) noexcept { s.work_finished(); }
@@ -24,7 +24,7 @@ bool has_transfers(scheduler& s, const io_list& list, bool receives) noexcept {
 }
 
 void complete_now(scheduler& s, io_operation* op, bool speculated) noexcept {
-    s.post(op, speculated);
+    s.complete_now(op, speculated);
 }
 
 void cancel_all(scheduler& s, io_list& list) noexcept { s.cancel_all(list); }

@@ -1,6 +1,6 @@
 #include <boost/asio/require.hpp>
 #include <boost/asio/strand.hpp>
-#include <rung/executor.hpp>
+#include <rung/io_context.hpp>
 #include <rung/priority.hpp>
 
 namespace rung {

@@ -51,7 +51,7 @@ void scheduler::check(const io_context_options& options) {
     }
 }
 
-scheduler::scheduler(boost::asio::execution_context& context, const io_context_options& options,
+scheduler::scheduler(io_context& context, const io_context_options& options,
                      std::unique_ptr<ring_backend> backend)
     : queue_(options.starvation_limit), context_(context), options_(normalised(options)) {
     check(options_);
@@ -81,7 +81,7 @@ rung::statistics scheduler::statistics() noexcept {
     s.submissions = counters_.submissions;
     s.completions = counters_.completions;
     s.in_flight = in_flight_;
-    s.speculated = counters_.speculated + foreign_speculated_.load(std::memory_order_relaxed);
+    s.speculated = counters_.speculated;
     s.system_calls = counters_.system_calls;
     s.sleeps = counters_.sleeps;
     s.wake_ups = wake_ups_.load(std::memory_order_relaxed);

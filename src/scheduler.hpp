@@ -39,13 +39,13 @@ public:
     static constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
 
     /// Throws `system_error` for an option that cannot be used. Without a backend it makes one.
-    scheduler(boost::asio::execution_context& context, const io_context_options& options,
+    scheduler(io_context& context, const io_context_options& options,
               std::unique_ptr<ring_backend> backend);
     ~scheduler();
     scheduler(const scheduler&) = delete;
     scheduler& operator=(const scheduler&) = delete;
 
-    boost::asio::execution_context& context() const noexcept { return context_; }
+    io_context& context() const noexcept { return context_; }
     rung::backend backend() const noexcept { return ring_->kind(); }
 
     /// Runs at most `limit` handlers, waiting for them until `deadline_ns` on CLOCK_MONOTONIC.
@@ -59,7 +59,8 @@ public:
     void shutdown() noexcept;
 
     // The door's other side; see engine.hpp.
-    void post(operation* op, bool speculated) noexcept;
+    void post(operation* op) noexcept;
+    void complete_now(io_operation* op, bool speculated) noexcept;
     void work_started() noexcept;
     void work_finished() noexcept;
     void start(io_operation* op, io_list* list, cancel_link* link) noexcept;
@@ -89,13 +90,13 @@ private:
     bool poll_ring() noexcept;
     bool spin(std::int64_t until_ns) noexcept;
     void sleep(running_thread& self, lock_guard& lock, std::int64_t timeout_ns);
-    bool follow(std::int64_t deadline_ns);
+    bool follow(running_thread& self, std::int64_t deadline_ns);
     bool out_of_work(const running_thread* self) noexcept;
     void stop_locked() noexcept;
     void share_work() noexcept;
     void wake() noexcept;
     void wake_if_asleep() noexcept;
-    void post_elsewhere(operation* op, bool speculated) noexcept;
+    void post_elsewhere(operation* op) noexcept;
     void drain_inbox() noexcept;
     void pass() noexcept;
     void fire_timers(std::int64_t now_ns) noexcept;
@@ -114,6 +115,7 @@ private:
     void completed(io_operation* op, std::int32_t result) noexcept;
     bool try_again(io_operation* op, std::int32_t result) noexcept;
     void finish(io_operation* op, std::int32_t result) noexcept;
+    void add_pending(io_operation* op) noexcept;
     void queue_entry(io_operation* op) noexcept;
     void cancel_locked(io_operation* op) noexcept;
     void sweep_cancelled() noexcept;
@@ -141,6 +143,7 @@ private:
     unsigned since_pass_ = 0;       // handlers since the ring and the clock were last looked at
     std::size_t urgent_io_ = 0;     // operations of level high in flight
     std::size_t urgent_waits_ = 0;  // waits of level high
+    bool urgent_pending_ = false;   // an operation of level high has come to pending_
     std::size_t in_flight_ = 0;     // operations started and not finished
     std::size_t in_kernel_ = 0;     // of those, the ones that have an entry
     std::size_t low_in_kernel_ = 0;
@@ -167,11 +170,10 @@ private:
     std::atomic<std::int64_t> owner_work_{0};    // written under mutex_ by its owner
     std::atomic<std::int64_t> foreign_work_{0};  // by everybody else
     std::atomic<std::uint64_t> wake_ups_{0};
-    std::atomic<std::uint64_t> foreign_speculated_{0};
     inbox inbox_;
 
     // Never written after construction.
-    boost::asio::execution_context& context_;
+    io_context& context_;
     const io_context_options options_;
     int event_ = -1;
 };
@@ -197,7 +199,7 @@ private:
     scheduler& scheduler_;
     running_thread* next_ = nullptr;     // of the scheduler's list
     running_thread* nested_in_ = nullptr;  // this thread's activation of the same scheduler below
-    bool in_handler_ = false;
+    bool idle_ = false;                    // waits for a handler
     std::exception_ptr exception_;
     asio_thread_scope asio_scope_;
 };

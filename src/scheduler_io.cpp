@@ -18,8 +18,7 @@ void scheduler::start(io_operation* op, io_list* list, cancel_link* link) noexce
     if (list != nullptr) {
         list->push(op);
     }
-    op->at = io_operation::state::waiting;
-    pending_[static_cast<std::size_t>(op->io_level)].push(op);
+    add_pending(op);
     ++in_flight_;
     urgent_io_ += op->level_ == level::high ? 1 : 0;
     if (self() == nullptr) {
@@ -27,6 +26,12 @@ void scheduler::start(io_operation* op, io_list* list, cancel_link* link) noexce
     } else if (several_threads_ && leader_ != nullptr) {
         submit_pending();  // the handler may wait for it, and the sleeper would not know
     }
+}
+
+void scheduler::add_pending(io_operation* op) noexcept {
+    op->at = io_operation::state::waiting;
+    pending_[static_cast<std::size_t>(op->io_level)].push(op);
+    urgent_pending_ = urgent_pending_ || op->level_ == level::high;
 }
 
 void scheduler::queue_entry(io_operation* op) noexcept {
@@ -79,6 +84,7 @@ void scheduler::submit() noexcept {
 }
 
 void scheduler::submit_pending() noexcept {
+    urgent_pending_ = false;
     bool more = true;
     while (more) {
         more = flush();
@@ -122,8 +128,7 @@ void scheduler::completed(io_operation* op, std::int32_t result) noexcept {
     --in_kernel_;
     low_in_kernel_ -= op->io_level == level::low ? 1 : 0;
     if (!op->cancelled && try_again(op, result)) {
-        op->at = io_operation::state::waiting;
-        pending_[static_cast<std::size_t>(op->io_level)].push(op);
+        add_pending(op);
         return;
     }
     finish(op, result);

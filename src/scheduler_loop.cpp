@@ -21,7 +21,7 @@ constexpr std::int64_t shortest_sleep_ns = 2'000;
     operation* op = nullptr;
     {
         lock_guard lock(*this);
-        self.in_handler_ = false;
+        bool eventful = false;
         for (;;) {
             if (stopped_.load(std::memory_order_relaxed)) {
                 return false;
@@ -32,7 +32,7 @@ constexpr std::int64_t shortest_sleep_ns = 2'000;
             if (ring_->ready()) {
                 reap();
             }
-            const bool eventful = several_threads_ || (urgent_io_ | urgent_waits_) != 0;
+            eventful = several_threads_ || (urgent_io_ | urgent_waits_) != 0;
             if (++since_pass_ >= pass_length || eventful) [[unlikely]] {
                 look_around();
             }
@@ -48,8 +48,7 @@ constexpr std::int64_t shortest_sleep_ns = 2'000;
                 return false;
             }
         }
-        self.in_handler_ = true;
-        if (several_threads_ && (!queue_.empty() || leader_ == nullptr)) [[unlikely]] {
+        if (eventful && several_threads_ && (!queue_.empty() || leader_ == nullptr)) [[unlikely]] {
             share_work();
         }
     }
@@ -91,7 +90,11 @@ void scheduler::look_around() noexcept {
         pass();
         return;
     }
-    // Urgent completions overtake queued handlers; the others wait for the pass to end.
+    // Urgent operations reach the kernel, and urgent completions overtake queued handlers, at once;
+    // the others wait for the pass to end.
+    if (urgent_pending_) {
+        submit_pending();
+    }
     if (urgent_io_ != 0 && ring_->pending_work()) {
         submit();
         reap();
@@ -156,7 +159,7 @@ bool scheduler::await_work(running_thread& self, lock_guard& lock, std::int64_t 
         return poll_ring();
     }
     if (leader_ != nullptr) {
-        return follow(deadline_ns);
+        return follow(self, deadline_ns);
     }
     while (flush() && in_kernel_ != 0) {
         submit();
@@ -221,6 +224,7 @@ void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t timeo
     const unsigned count = several_threads_ ? 0 : ring_->publish();
     const std::int64_t begin_ns = options_.measure_time ? clock::now_ns() : 0;
     leader_ = &self;
+    self.idle_ = true;
     leader_until_ns_ = timeout_ns < 0 ? forever : clock::now_ns() + timeout_ns;
     ++counters_.sleeps;
     ++counters_.system_calls;
@@ -228,6 +232,7 @@ void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t timeo
     const int error = ring_->wait(count, true, timeout_ns);
     lock.lock();
     leader_ = nullptr;
+    self.idle_ = false;
     inbox_.interrupt();
     ring_->refresh();
     reap();
@@ -242,10 +247,11 @@ void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t timeo
     }
 }
 
-bool scheduler::follow(std::int64_t deadline_ns) {
+bool scheduler::follow(running_thread& self, std::int64_t deadline_ns) {
     // There are several threads, so that nobody owns the lock and this one holds it by the mutex.
     std::unique_lock lock(mutex_.native(), std::adopt_lock);
     ++idle_;
+    self.idle_ = true;
     bool in_time = true;
     if (deadline_ns == forever) {
         work_available_.wait(lock);
@@ -254,6 +260,7 @@ bool scheduler::follow(std::int64_t deadline_ns) {
         in_time = work_available_.wait_until(lock, deadline) == std::cv_status::no_timeout;
     }
     --idle_;
+    self.idle_ = false;
     lock.release();
     return in_time || !queue_.empty();
 }

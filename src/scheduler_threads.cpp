@@ -125,24 +125,22 @@ void scheduler::share_work() noexcept {
     }
 }
 
-void scheduler::post(operation* op, bool speculated) noexcept {
-    if (!mutex_.owned_here()) [[unlikely]] {
-        post_elsewhere(op, speculated);
+void scheduler::post(operation* op) noexcept {
+    // Nothing here needs a stack frame: this is half of what a handler costs.
+    if (!mutex_.try_lock_as_owner()) [[unlikely]] {
+        post_elsewhere(op);
         return;
     }
-    const lock_guard lock(*this);
     queue_.push(op);
-    counters_.speculated += speculated ? 1 : 0;
-    if (leader_ != nullptr) [[unlikely]] {
-        share_work();  // another thread has become the owner meanwhile, and sleeps
+    const bool asleep = leader_ != nullptr;
+    mutex_.unlock_as_owner();
+    if (asleep) [[unlikely]] {
+        wake_if_asleep();  // another thread runs the context, and this one has just got the lock back
     }
 }
 
-/// Posts on a thread that is one of several in the loop, or not in it.
-void scheduler::post_elsewhere(operation* op, bool speculated) noexcept {
-    if (speculated) {
-        foreign_speculated_.fetch_add(1, std::memory_order_relaxed);
-    }
+/// Posts on a thread that does not own the lock.
+void scheduler::post_elsewhere(operation* op) noexcept {
     if (self() == nullptr) {
         if (inbox_.push(op)) {
             wake();
@@ -156,19 +154,27 @@ void scheduler::post_elsewhere(operation* op, bool speculated) noexcept {
     }
 }
 
-void scheduler::work_started() noexcept {
-    if (mutex_.owned_here()) {
+void scheduler::complete_now(io_operation* op, bool speculated) noexcept {
+    if (speculated) {
         const lock_guard lock(*this);
+        ++counters_.speculated;
+    }
+    post(op);
+}
+
+void scheduler::work_started() noexcept {
+    if (mutex_.try_lock_as_owner()) {
         add(owner_work_, 1);
+        mutex_.unlock_as_owner();
     } else {
         foreign_work_.fetch_add(1, std::memory_order_relaxed);
     }
 }
 
 void scheduler::work_finished() noexcept {
-    if (mutex_.owned_here()) {
-        const lock_guard lock(*this);
+    if (mutex_.try_lock_as_owner()) {
         add(owner_work_, -1);
+        mutex_.unlock_as_owner();
         return;
     }
     // A loop that goes to sleep marks itself first and counts again then; see sleep().
@@ -183,7 +189,7 @@ bool scheduler::out_of_work(const running_thread* self) noexcept {
         return false;
     }
     for (const running_thread* t = threads_; t != nullptr; t = t->next_) {
-        if (t != self && t->in_handler_) {
+        if (t != self && !t->idle_) {
             return false;
         }
     }

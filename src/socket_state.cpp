@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -90,8 +91,7 @@ socket_service_base::error_code socket_service_base::open_descriptor(socket_stat
     }
     socket_holder opened(socket_ops::socket(family, type, protocol, ec));
     if (opened.get() != -1) {
-        assign_descriptor(s, type, opened.release(), ec);
-        s.flags &= static_cast<socket_ops::state_type>(~socket_ops::possible_dup);
+        adopt(s, type, opened.release());
     }
     return ec;
 }
@@ -103,8 +103,19 @@ socket_service_base::error_code socket_service_base::assign_descriptor(socket_st
         ec = boost::asio::error::already_open;
         return ec;
     }
+    if (::fcntl(descriptor, F_GETFD) == -1) {  // to be told now, not at its first use
+        ec.assign(errno, boost::system::system_category());
+        return ec;
+    }
+    adopt(s, type, descriptor);
+    s.flags |= socket_ops::possible_dup;
+    ec = {};
+    return ec;
+}
+
+void socket_service_base::adopt(socket_state& s, int type, int descriptor) noexcept {
     s.descriptor = descriptor;
-    s.flags = socket_ops::possible_dup;
+    s.flags = 0;
     s.receives = {};
     s.sends = {};
     if (type == SOCK_STREAM) {
@@ -112,8 +123,6 @@ socket_service_base::error_code socket_service_base::assign_descriptor(socket_st
     } else if (type == SOCK_DGRAM) {
         s.flags |= socket_ops::datagram_oriented;
     }
-    ec = {};
-    return ec;
 }
 
 void socket_service_base::start(socket_state& s, io_operation* op, cancel_link* link) noexcept {

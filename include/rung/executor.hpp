@@ -9,7 +9,6 @@
 #include <rung/detail/asio_binding.hpp>
 #include <rung/detail/engine.hpp>
 #include <rung/detail/function_operation.hpp>
-#include <rung/io_context.hpp>
 #include <rung/priority.hpp>
 #include <type_traits>
 #include <utility>
@@ -58,7 +57,7 @@ public:
 
     /// The context. Precondition: not moved from.
     io_context& context() const noexcept {
-        return static_cast<io_context&>(detail::engine::context_of(*scheduler_));
+        return detail::engine::context_of(*scheduler_);
     }
     /// Whether this thread is inside a `run…` or `poll…` of the context.
     bool running_in_this_thread() const noexcept {
@@ -201,10 +200,6 @@ struct executor_access {
 
 }  // namespace detail
 
-inline executor io_context::get_executor() noexcept {
-    return executor(scheduler_.get(), executor::plain_bits);
-}
-
 template <class Function>
 bool executor::run_here(Function& f) const {
     detail::thread_state* const here = detail::find_thread_state(*scheduler_);
@@ -242,6 +237,3 @@ void executor::post(Function&& f, const Allocator& a) const {
 }
 
 }  // namespace rung
-
-#include <rung/detail/socket_service.hpp>
-#include <rung/detail/timer_service.hpp>

@@ -8,14 +8,12 @@
 #include <memory>
 #include <optional>
 #include <rung/clock.hpp>
+#include <rung/executor.hpp>
 #include <rung/statistics.hpp>
 
 namespace rung {
 
-class executor;
-
 namespace detail {
-class scheduler;
 class ring_backend;
 }  // namespace detail
 
@@ -78,7 +76,7 @@ public:
     ~io_context();
 
     /// An executor of normal priority. Never throws.
-    executor get_executor() noexcept;
+    executor get_executor() noexcept { return {scheduler_.get(), executor::plain_bits}; }
 
     /// Runs handlers until the context is stopped or out of work; gives their number. An exception
     /// from a handler leaves it, and it may be called again.
@@ -151,4 +149,5 @@ private:
 
 }  // namespace rung
 
-#include <rung/executor.hpp>
+// I/O objects over the context are native wherever the context is known.
+#include <rung/native.hpp>

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <rung/detail/socket_service.hpp>
+#include <rung/detail/timer_service.hpp>
 #include <rung/executor.hpp>
 
 namespace rung {

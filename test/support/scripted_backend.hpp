@@ -1,6 +1,6 @@
 #pragma once
 
-#include <liburing.h>
+#include <linux/io_uring.h>
 
 #include <deque>
 #include <functional>

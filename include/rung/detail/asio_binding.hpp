@@ -47,6 +47,12 @@ using boost::asio::detail::buffer_sequence_adapter;
 using boost::asio::detail::ioctl_arg_type;
 using boost::asio::detail::socket_holder;
 
+// Deprecated, and still part of what Asio's sockets accept.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+using null_buffers = boost::asio::null_buffers;
+#pragma GCC diagnostic pop
+
 /// The traits by which Asio names the stock timer of a clock.
 template <class Clock, class WaitTraits>
 using clock_time_traits = boost::asio::detail::chrono_time_traits<Clock, WaitTraits>;
@@ -93,7 +99,7 @@ public:
     }
     template <class Context>
     explicit native_object(int, int, Context& context) : native_object(0, context.get_executor()) {}
-    native_object(native_object&& other)
+    native_object(native_object&& other) noexcept
         : service_(other.service_), executor_(other.executor_) {
         service_.move_construct(implementation_, other.implementation_);
     }
@@ -105,7 +111,7 @@ public:
     }
     ~native_object() { service_.destroy(implementation_); }
 
-    native_object& operator=(native_object&& other) {
+    native_object& operator=(native_object&& other) noexcept {
         if (this != &other) {
             service_.move_assign(implementation_, other.service_, other.implementation_);
             std::destroy_at(&executor_);

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <boost/asio/execution_context.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <rung/detail/cancel_link.hpp>
@@ -8,11 +7,15 @@
 #include <rung/detail/thread_state.hpp>
 #include <rung/detail/wait_operation.hpp>
 
+namespace rung {
+class io_context;
+}
+
 /// The door between templates and the compiled engine. Every function may be called on any thread.
 namespace rung::detail::engine {
 
 /// The context to which the scheduler belongs.
-boost::asio::execution_context& context_of(const scheduler& s) noexcept;
+io_context& context_of(const scheduler& s) noexcept;
 
 /// Queues an operation to run at its level. Takes no lock on the loop's thread, nor on any other.
 void post(scheduler& s, operation* op) noexcept;

@@ -1,10 +1,11 @@
 #pragma once
 
+#include <rung/detail/operation.hpp>
 #include <utility>
 
 namespace rung::detail {
 
-/// A first-in, first-out list of nodes linked by their member `next_`. Owns nothing.
+/// A first-in, first-out list of operations of type `Node`, linked by `next_`. Owns nothing.
 template <class Node>
 class intrusive_queue {
 public:
@@ -14,58 +15,49 @@ public:
 
     /// Takes everything out of `other`. Precondition: this queue is empty.
     void take(intrusive_queue& other) noexcept {
-        front_ = std::exchange(other.front_, nullptr);
-        back_ = std::exchange(other.back_, nullptr);
+        if (!other.empty()) {
+            front_ = std::exchange(other.front_, nullptr);
+            back_ = std::exchange(other.back_, &other.front_);
+        }
     }
 
     bool empty() const noexcept { return front_ == nullptr; }
-    Node* front() const noexcept { return front_; }
+    Node* front() const noexcept { return static_cast<Node*>(front_); }
 
     void push(Node* node) noexcept {
         node->next_ = nullptr;
-        if (front_ == nullptr) {
-            front_ = node;
-        } else {
-            back_->next_ = node;
-        }
-        back_ = node;
+        *back_ = node;
+        back_ = &node->next_;
     }
 
     Node* pop() noexcept {
-        Node* const node = front_;
+        operation* const node = front_;
         if (node != nullptr) {
-            front_ = static_cast<Node*>(node->next_);
+            front_ = node->next_;
             if (front_ == nullptr) {
-                back_ = nullptr;
+                back_ = &front_;
             }
         }
-        return node;
+        return static_cast<Node*>(node);
     }
 
     /// Takes `node` out from wherever it stands: linear, for rare paths. False if it is not here.
     bool remove(Node* node) noexcept {
-        Node* before = nullptr;
-        for (Node* at = front_; at != nullptr; before = at, at = static_cast<Node*>(at->next_)) {
-            if (at != node) {
-                continue;
+        for (operation** at = &front_; *at != nullptr; at = &(*at)->next_) {
+            if (*at == node) {
+                *at = node->next_;
+                if (back_ == &node->next_) {
+                    back_ = at;
+                }
+                return true;
             }
-            auto* const after = static_cast<Node*>(at->next_);
-            if (before == nullptr) {
-                front_ = after;
-            } else {
-                before->next_ = after;
-            }
-            if (back_ == node) {
-                back_ = before;
-            }
-            return true;
         }
         return false;
     }
 
 private:
-    Node* front_ = nullptr;
-    Node* back_ = nullptr;
+    operation* front_ = nullptr;
+    operation** back_ = &front_;  // where the next operation is to be hung
 };
 
 }  // namespace rung::detail

@@ -41,7 +41,7 @@ public:
     }
 
     /// Gives back a block that `allocate(size)` returned, on any thread.
-    static void deallocate(void* p, std::size_t size) noexcept {
+    static void deallocate(void* p, [[maybe_unused]] std::size_t size) noexcept {
 #if !defined(RUNG_ASAN)
         if (size <= largest) [[likely]] {
             const std::size_t c = class_of(size);

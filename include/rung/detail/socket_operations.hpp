@@ -3,7 +3,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include <array>
+#include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/socket_base.hpp>
@@ -46,46 +46,47 @@ public:
 };
 
 /// Buffers in the kernel's form: one in the entry itself, several behind a msghdr.
+///
+/// It stays where it was made, in the operation that points into it.
 template <class Buffer, class Buffers>
 class transfer_buffers {
     using adapter = buffer_sequence_adapter<Buffer, Buffers>;
     static constexpr bool single = adapter::is_single_buffer;
+    // The most that Linux moves in one call, see read(2); an entry has 32 bits for a length.
+    static constexpr std::size_t most_bytes = 0x7ffff000;
+    struct nothing {
+        explicit nothing(const Buffers&) noexcept {}
+    };
     struct vector {
-        std::array<iovec, adapter::max_buffers> buffers;
-        msghdr header;
+        adapter sequence;
+        msghdr header{};
+        explicit vector(const Buffers& buffers) noexcept : sequence(buffers) {}
     };
 
 public:
-    /// Describes `buffers` to `op`, which must outlive nothing of them but the bytes.
-    void prepare(io_operation& op, io_kind one, io_kind many, const Buffers& buffers) noexcept {
+    /// Describes `buffers`, of which only the bytes must live on, to `op`.
+    transfer_buffers(io_operation& op, io_kind one, io_kind many, const Buffers& buffers) noexcept
+        : vector_(buffers) {
         if constexpr (single) {
             const Buffer b = adapter::first(buffers);
             op.kind = one;
             op.address = const_cast<void*>(static_cast<const void*>(b.data()));
-            op.length = b.size();
+            op.length = std::min(b.size(), most_bytes);
             empty_ = b.size() == 0;
         } else {
-            adapter sequence(buffers);
-            for (std::size_t i = 0; i < sequence.count(); ++i) {
-                vector_.buffers[i] = sequence.buffers()[i];
-            }
-            vector_.header = msghdr{};
-            vector_.header.msg_iov = vector_.buffers.data();
-            vector_.header.msg_iovlen = sequence.count();
+            vector_.header.msg_iov = vector_.sequence.buffers();
+            vector_.header.msg_iovlen = vector_.sequence.count();
             op.kind = many;
             op.address = &vector_.header;
-            empty_ = sequence.all_empty();
+            empty_ = vector_.sequence.all_empty();
         }
     }
+    transfer_buffers(const transfer_buffers&) = delete;
+    transfer_buffers& operator=(const transfer_buffers&) = delete;
+
     bool empty() const noexcept { return empty_; }
-    msghdr& header() noexcept
-        requires(!single)
-    {
-        return vector_.header;
-    }
 
 private:
-    struct nothing {};
     [[no_unique_address]] std::conditional_t<single, nothing, vector> vector_;
     bool empty_ = false;
 };
@@ -95,8 +96,9 @@ template <class Buffers>
 class receive_core : public io_operation {
 public:
     receive_core(function_type f, const Buffers& buffers, int message_flags, bool stream) noexcept
-        : io_operation(f, level::normal), stream_(stream) {
-        buffers_.prepare(*this, io_kind::receive, io_kind::receive_msg, buffers);
+        : io_operation(f, level::normal),
+          buffers_(*this, io_kind::receive, io_kind::receive_msg, buffers),
+          stream_(stream) {
         flags = message_flags;
         events = (message_flags & MSG_OOB) != 0 ? POLLPRI : POLLIN;
         polling = (message_flags & MSG_OOB) != 0;  // without data it fails instead of waiting
@@ -121,8 +123,9 @@ template <class Buffers>
 class send_core : public io_operation {
 public:
     send_core(function_type f, const Buffers& buffers, int message_flags, bool stream) noexcept
-        : io_operation(f, level::normal), stream_(stream) {
-        buffers_.prepare(*this, io_kind::send, io_kind::send_msg, buffers);
+        : io_operation(f, level::normal),
+          buffers_(*this, io_kind::send, io_kind::send_msg, buffers),
+          stream_(stream) {
         flags = message_flags | MSG_NOSIGNAL;
         events = POLLOUT;
     }

@@ -127,7 +127,7 @@ public:
         return socket_ops::sync_send(s.descriptor, s.flags, b.buffers(), b.count(), flags,
                                      b.all_empty(), ec);
     }
-    std::size_t send(socket_state& s, const boost::asio::null_buffers&, int, error_code& ec) {
+    std::size_t send(socket_state& s, const null_buffers&, int, error_code& ec) {
         socket_ops::poll_write(s.descriptor, s.flags, -1, ec);
         return 0;
     }
@@ -137,7 +137,7 @@ public:
         return socket_ops::sync_recv(s.descriptor, s.flags, b.buffers(), b.count(), flags,
                                      b.all_empty(), ec);
     }
-    std::size_t receive(socket_state& s, const boost::asio::null_buffers&, int, error_code& ec) {
+    std::size_t receive(socket_state& s, const null_buffers&, int, error_code& ec) {
         socket_ops::poll_read(s.descriptor, s.flags, -1, ec);
         return 0;
     }
@@ -182,7 +182,7 @@ public:
     template <class Buffers, class Handler, class IoExecutor>
     void async_send(socket_state& s, const Buffers& buffers, int flags, Handler& handler,
                     const IoExecutor& ex) {
-        if constexpr (std::is_same_v<Buffers, boost::asio::null_buffers>) {
+        if constexpr (std::is_same_v<Buffers, null_buffers>) {
             async_wait_null(s, boost::asio::socket_base::wait_write, handler, ex);
         } else {
             transfer<send_core<Buffers>>(s, "async_send", buffers, flags, handler, ex);
@@ -191,7 +191,7 @@ public:
     template <class Buffers, class Handler, class IoExecutor>
     void async_receive(socket_state& s, const Buffers& buffers, int flags, Handler& handler,
                        const IoExecutor& ex) {
-        if constexpr (std::is_same_v<Buffers, boost::asio::null_buffers>) {
+        if constexpr (std::is_same_v<Buffers, null_buffers>) {
             async_wait_null(s,
                             (flags & MSG_OOB) != 0 ? boost::asio::socket_base::wait_error
                                                    : boost::asio::socket_base::wait_read,

@@ -52,9 +52,7 @@ public:
     explicit socket_service_base(scheduler& s) noexcept : engine_(&s) {}
 
     scheduler& engine() const noexcept { return *engine_; }
-    boost::asio::execution_context& context() const noexcept {
-        return engine::context_of(*engine_);
-    }
+    io_context& context() const noexcept { return engine::context_of(*engine_); }
 
     void construct(socket_state&) noexcept {}
     void destroy(socket_state& s) noexcept;
@@ -114,6 +112,8 @@ protected:
     void start_transfer(socket_state& s, io_operation* op, cancel_link* link) noexcept;
 
 private:
+    static void adopt(socket_state& s, int type, int descriptor) noexcept;
+
     scheduler* engine_;
 };
 

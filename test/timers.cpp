@@ -1,0 +1,373 @@
+#include "timers.hpp"
+
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "allocations.hpp"
+
+using rung::detail::timer_node;
+using rung::detail::timers;
+
+namespace {
+
+constexpr std::int64_t second = 1'000'000'000;
+constexpr std::int64_t year = 365 * 24 * 3'600 * second;
+
+void arm(timers& t, timer_node& n, std::int64_t deadline_ns) {
+    n.deadline_ns = deadline_ns;
+    t.reserve();
+    t.arm(n);
+}
+
+/// Timers with a multimap beside them that says what they have to do.
+class checked_timers {
+public:
+    using model_type = std::multimap<std::int64_t, timer_node*>;
+
+    explicit checked_timers(std::size_t n) : nodes_(n), place_(n), armed_(n) {
+        for (std::size_t i = 0; i < n; ++i) {
+            nodes_[i] = std::make_unique<timer_node>();
+        }
+    }
+
+    std::size_t size() const { return nodes_.size(); }
+    bool armed(std::size_t i) const { return armed_[i]; }
+    std::int64_t earliest() const { return model_.empty() ? timers::never : model_.begin()->first; }
+
+    void arm(std::size_t i, std::int64_t deadline_ns) {
+        ::arm(timers_, *nodes_[i], deadline_ns);
+        place_[i] = model_.emplace(deadline_ns, nodes_[i].get());
+        armed_[i] = true;
+    }
+
+    void disarm(std::size_t i) {
+        timers_.disarm(*nodes_[i]);
+        if (armed_[i]) {
+            model_.erase(place_[i]);
+            armed_[i] = false;
+        }
+    }
+
+    /// A new node takes the place of an old one, which is then gone.
+    void replace(std::size_t i) {
+        auto other = std::make_unique<timer_node>();
+        other->deadline_ns = nodes_[i]->deadline_ns;
+        timers_.replace(*nodes_[i], *other);
+        nodes_[i] = std::move(other);
+        if (armed_[i]) {
+            place_[i]->second = nodes_[i].get();
+        }
+    }
+
+    /// Expires everything up to `now_ns`, and checks what comes and in which order.
+    void expire(std::int64_t now_ns) {
+        while (timer_node* const t = timers_.expire(now_ns)) {
+            BOOST_REQUIRE(t->deadline_ns <= now_ns);
+            BOOST_REQUIRE(t->deadline_ns == earliest());
+            BOOST_REQUIRE((t->at == timer_node::place::none));
+            forget(t);
+        }
+        BOOST_REQUIRE(earliest() > now_ns);
+    }
+
+    void check() const {
+        BOOST_REQUIRE(timers_.size() == model_.size());
+        BOOST_REQUIRE(timers_.empty() == model_.empty());
+        BOOST_REQUIRE((timers_.any() == nullptr) == model_.empty());
+        const std::int64_t next_ns = timers_.next_ns();
+        if (model_.empty()) {
+            BOOST_REQUIRE(next_ns == timers::never);
+        } else {
+            BOOST_REQUIRE(next_ns <= earliest());
+        }
+    }
+
+    /// Runs as the loop does, from one `next_ns` to the next; gives how often it looked in vain.
+    std::size_t drain() {
+        std::size_t in_vain = 0;
+        while (!timers_.empty()) {
+            const std::size_t before = timers_.size();
+            expire(timers_.next_ns());
+            in_vain += timers_.size() == before ? 1 : 0;
+            check();
+        }
+        return in_vain;
+    }
+
+private:
+    void forget(timer_node* t) {
+        const auto [first, last] = model_.equal_range(t->deadline_ns);
+        const auto found = std::find_if(first, last, [t](auto& e) { return e.second == t; });
+        BOOST_REQUIRE((found != last));
+        model_.erase(found);
+        for (std::size_t i = 0; i < nodes_.size(); ++i) {
+            if (nodes_[i].get() == t) {
+                armed_[i] = false;
+            }
+        }
+    }
+
+    timers timers_;
+    model_type model_;
+    std::vector<std::unique_ptr<timer_node>> nodes_;
+    std::vector<model_type::iterator> place_;
+    std::vector<bool> armed_;
+};
+
+/// A time span of any magnitude from nanoseconds to years.
+std::int64_t any_span(std::mt19937_64& random) {
+    const auto bits = static_cast<unsigned>(random() % 58);
+    return static_cast<std::int64_t>(random() & ((std::uint64_t{1} << bits) - 1));
+}
+
+void random_operations(std::uint64_t seed, std::int64_t start_ns, int steps) {
+    std::mt19937_64 random(seed);
+    checked_timers t(60);
+    std::int64_t now_ns = start_ns;
+    for (int i = 0; i < steps; ++i) {
+        const std::size_t n = random() % t.size();
+        switch (random() % 8) {
+            case 0:
+            case 1:
+            case 2:
+                t.disarm(n);
+                t.arm(n, now_ns + any_span(random));
+                break;
+            case 3:
+                t.disarm(n);
+                t.arm(n, now_ns - any_span(random));  // over already
+                break;
+            case 4:
+                t.disarm(n);
+                break;
+            case 5:
+                t.replace(n);
+                break;
+            case 6:
+                now_ns += any_span(random) % (now_ns < start_ns + 100 * year ? year : 1'000);
+                t.expire(now_ns);
+                break;
+            default:
+                if (t.earliest() != timers::never) {
+                    now_ns = std::max(now_ns, t.earliest() - 1 +
+                                                  static_cast<std::int64_t>(random() % 3));
+                    t.expire(now_ns);
+                }
+                break;
+        }
+        t.check();
+    }
+    t.drain();
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(without_timers_nothing_expires_and_the_next_time_is_never) {
+    timers t;
+    BOOST_TEST(t.empty());
+    BOOST_TEST(t.size() == 0U);
+    BOOST_TEST(t.next_ns() == timers::never);
+    BOOST_TEST(t.any() == nullptr);
+    BOOST_TEST(t.expire(0) == nullptr);
+    BOOST_TEST(t.expire(100 * year) == nullptr);
+    timer_node n;
+    t.disarm(n);
+    BOOST_TEST(t.size() == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(a_timer_expires_at_its_deadline_and_not_a_nanosecond_before) {
+    constexpr std::int64_t spans[] = {1,      65'535, 65'536,      65'537,   1'000'000,
+                                      second, 3'600 * second, year, 200 * year};
+    for (const std::int64_t start : {std::int64_t{0}, std::int64_t{1}, 5 * second, 90 * year}) {
+        for (const std::int64_t span : spans) {
+            timers t;
+            timer_node n;
+            BOOST_TEST(t.expire(start) == nullptr);
+            arm(t, n, start + span);
+            BOOST_TEST(t.next_ns() <= start + span);
+            BOOST_TEST(t.expire(start + span - 1) == nullptr);
+            BOOST_TEST(t.expire(start + span) == &n);
+            BOOST_TEST(t.empty());
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_deadline_in_the_past_expires_at_once_and_first) {
+    timers t;
+    timer_node due;
+    timer_node past;
+    timer_node long_past;
+    t.expire(1'000 * second);
+    arm(t, due, 1'000 * second);
+    arm(t, past, 10);
+    arm(t, long_past, std::numeric_limits<std::int64_t>::min());
+    BOOST_TEST(t.next_ns() == std::numeric_limits<std::int64_t>::min());
+    BOOST_TEST(t.expire(1'000 * second) == &long_past);
+    BOOST_TEST(t.expire(1'000 * second) == &past);
+    BOOST_TEST(t.expire(1'000 * second) == &due);
+    BOOST_TEST(t.expire(1'000 * second) == nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(a_deadline_at_the_end_of_time_waits_and_can_be_disarmed) {
+    timers t;
+    timer_node n;
+    timer_node m;
+    t.expire(50 * year);
+    arm(t, n, timers::never);
+    arm(t, m, timers::never - 1);
+    BOOST_TEST(t.expire(100 * year) == nullptr);
+    BOOST_TEST(t.next_ns() > 100 * year);
+    t.disarm(n);
+    BOOST_TEST(t.size() == 1U);
+    BOOST_TEST(t.expire(timers::never - 1) == &m);
+    arm(t, n, timers::never);
+    BOOST_TEST(t.expire(timers::never) == &n);
+}
+
+BOOST_AUTO_TEST_CASE(next_brings_a_far_timer_near_in_few_steps) {
+    // The wheel has eight levels, so that a timer moves at most so often before it expires.
+    std::mt19937_64 random(3);
+    for (int i = 0; i < 2'000; ++i) {
+        checked_timers t(1);
+        t.expire(any_span(random));
+        t.arm(0, any_span(random));
+        BOOST_REQUIRE(t.drain() <= 9U);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_far_jump_of_time_expires_everything_before_it_in_order) {
+    std::mt19937_64 random(4);
+    checked_timers t(3'000);
+    for (std::size_t i = 0; i < t.size(); ++i) {
+        t.arm(i, any_span(random));
+    }
+    t.expire(second);
+    t.expire(30 * 24 * 3'600 * second);
+    t.check();
+    t.expire(std::int64_t{1} << 58);
+    t.check();
+    BOOST_TEST(t.earliest() == timers::never);
+}
+
+BOOST_AUTO_TEST_CASE(timers_with_one_deadline_all_expire) {
+    checked_timers t(500);
+    for (std::size_t i = 0; i < t.size(); ++i) {
+        t.arm(i, 7 * second);
+    }
+    t.expire(7 * second - 1);
+    t.check();
+    t.expire(7 * second);
+    BOOST_TEST(t.earliest() == timers::never);
+}
+
+BOOST_AUTO_TEST_CASE(random_operations_agree_with_a_multimap) {
+    random_operations(5, 0, 60'000);
+    random_operations(6, 1, 20'000);
+    random_operations(7, 123'456'789'012'345, 60'000);
+    random_operations(8, 90 * year, 60'000);
+}
+
+BOOST_AUTO_TEST_CASE(a_replaced_timer_keeps_its_place_among_its_neighbours) {
+    for (const std::int64_t deadline : {std::int64_t{5}, second, year}) {
+        timers t;
+        timer_node before;
+        timer_node from;
+        timer_node after;
+        timer_node to;
+        arm(t, before, deadline);
+        arm(t, from, deadline);
+        arm(t, after, deadline);
+        to.deadline_ns = deadline;
+        t.replace(from, to);
+        BOOST_TEST((from.at == timer_node::place::none));
+        BOOST_TEST(t.size() == 3U);
+        t.disarm(from);  // nowhere, so nothing happens
+        BOOST_TEST(t.size() == 3U);
+        t.disarm(before);
+        t.disarm(after);
+        BOOST_TEST(t.expire(deadline) == &to);
+        BOOST_TEST(t.empty());
+    }
+}
+
+BOOST_AUTO_TEST_CASE(any_takes_out_every_timer_wherever_it_stands) {
+    std::mt19937_64 random(9);
+    std::vector<timer_node> nodes(1'000);
+    timers t;
+    t.expire(second);
+    for (timer_node& n : nodes) {
+        arm(t, n, any_span(random));
+    }
+    for (std::size_t left = nodes.size(); left != 0; --left) {
+        BOOST_REQUIRE(t.size() == left);
+        timer_node* const n = t.any();
+        BOOST_REQUIRE(n != nullptr);
+        t.disarm(*n);
+    }
+    BOOST_TEST(t.any() == nullptr);
+    BOOST_TEST(t.next_ns() == timers::never);
+}
+
+BOOST_AUTO_TEST_CASE(a_hundred_thousand_timers_expire_in_order_however_many_are_disarmed) {
+    constexpr std::size_t n = 100'000;
+    std::mt19937_64 random(10);
+    std::vector<timer_node> nodes(n);
+    timers t;
+    t.expire(40 * second);
+    for (timer_node& node : nodes) {
+        arm(t, node, 40 * second + static_cast<std::int64_t>(random() % (100 * second)));
+    }
+    BOOST_TEST(t.size() == n);
+    std::size_t disarmed = 0;
+    for (timer_node& node : nodes) {
+        if (random() % 2 == 0) {
+            t.disarm(node);
+            ++disarmed;
+        }
+    }
+    std::size_t expired = 0;
+    bool in_order = true;
+    std::int64_t last_ns = 0;
+    for (std::int64_t now_ns = 0; now_ns <= 140 * second; now_ns += second / 10) {
+        while (const timer_node* const node = t.expire(now_ns)) {
+            in_order = in_order && node->deadline_ns >= last_ns && node->deadline_ns <= now_ns &&
+                       node->deadline_ns > now_ns - second / 10;
+            last_ns = node->deadline_ns;
+            ++expired;
+        }
+    }
+    BOOST_TEST(in_order);
+    BOOST_TEST(expired + disarmed == n);
+    BOOST_TEST(t.empty());
+}
+
+BOOST_AUTO_TEST_CASE(once_there_is_room_arming_and_expiring_allocate_nothing) {
+    if (!test::counts_allocations()) {
+        return;
+    }
+    std::mt19937_64 random(11);
+    std::vector<timer_node> nodes(5'000);
+    timers t;
+    std::int64_t now_ns = 0;
+    std::uint64_t before = 0;
+    for (int round = 0; round < 5; ++round) {
+        for (timer_node& n : nodes) {
+            arm(t, n, now_ns + any_span(random) % year);
+        }
+        now_ns += year;
+        while (t.expire(now_ns) != nullptr) {
+        }
+        BOOST_REQUIRE(t.empty());
+        if (round == 0) {
+            before = test::allocations();
+        }
+    }
+    BOOST_TEST(test::allocations() == before);
+}
