@@ -43,6 +43,7 @@ public:
         const std::chrono::duration<double> passed = clock::now() - from;
         into.requests_per_s.push_back(answers / passed.count());
         into.cpu_us_per_request.push_back(cpu * 1e6 / answers);
+        into.cpu_share.push_back(cpu / passed.count());
         drain();
         urgent_.take_latencies(from, into.urgent_us);
     } catch (const std::exception& e) {
@@ -89,9 +90,10 @@ comparison measure(const plan& p) {
     need_descriptors(2 * p.clients + other_descriptors);
     const std::vector<int> cores = usable_cores();
     comparison c;
+    c.clients = p.clients;
     c.apart = cores.size() > 1;
-    c.rounds = static_cast<std::size_t>(
-        std::max(1.0, std::round(p.seconds / (2 * std::chrono::duration<double>(warm_up + window).count()))));
+    const std::chrono::duration<double> both_take = 2 * (warm_up + window);
+    c.rounds = static_cast<std::size_t>(std::max(1.0, std::round(p.seconds / both_take.count())));
     c.stock.name = "asio::io_context";
     c.rung.name = "rung::io_context";
     // Both before the first connection, which the second child would inherit.

@@ -123,23 +123,25 @@ public:
     }
     template <class Buffers>
     std::size_t send(socket_state& s, const Buffers& buffers, int flags, error_code& ec) {
-        buffer_sequence_adapter<boost::asio::const_buffer, Buffers> b(buffers);
-        return socket_ops::sync_send(s.descriptor, s.flags, b.buffers(), b.count(), flags,
-                                     b.all_empty(), ec);
-    }
-    std::size_t send(socket_state& s, const null_buffers&, int, error_code& ec) {
-        socket_ops::poll_write(s.descriptor, s.flags, -1, ec);
-        return 0;
+        if constexpr (std::is_same_v<Buffers, null_buffers>) {
+            socket_ops::poll_write(s.descriptor, s.flags, -1, ec);
+            return 0;
+        } else {
+            buffer_sequence_adapter<boost::asio::const_buffer, Buffers> b(buffers);
+            return socket_ops::sync_send(s.descriptor, s.flags, b.buffers(), b.count(), flags,
+                                         b.all_empty(), ec);
+        }
     }
     template <class Buffers>
     std::size_t receive(socket_state& s, const Buffers& buffers, int flags, error_code& ec) {
-        buffer_sequence_adapter<boost::asio::mutable_buffer, Buffers> b(buffers);
-        return socket_ops::sync_recv(s.descriptor, s.flags, b.buffers(), b.count(), flags,
-                                     b.all_empty(), ec);
-    }
-    std::size_t receive(socket_state& s, const null_buffers&, int, error_code& ec) {
-        socket_ops::poll_read(s.descriptor, s.flags, -1, ec);
-        return 0;
+        if constexpr (std::is_same_v<Buffers, null_buffers>) {
+            socket_ops::poll_read(s.descriptor, s.flags, -1, ec);
+            return 0;
+        } else {
+            buffer_sequence_adapter<boost::asio::mutable_buffer, Buffers> b(buffers);
+            return socket_ops::sync_recv(s.descriptor, s.flags, b.buffers(), b.count(), flags,
+                                         b.all_empty(), ec);
+        }
     }
 
     template <class Handler, class IoExecutor>
