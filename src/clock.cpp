@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <ctime>
+#include <limits>
 #include <rung/clock.hpp>
 
 #if defined(__x86_64__)
@@ -36,9 +38,20 @@ struct moment {
 };
 
 moment read_both() noexcept {
-    const std::uint64_t before = ticks();
-    const std::int64_t ns = monotonic_ns();
-    return {before + (ticks() - before) / 2, ns};
+    // A thread that is preempted between the two readings gives a wrong pair, and a wide one.
+    constexpr int tries = 3;
+    moment best{};
+    std::uint64_t narrowest = std::numeric_limits<std::uint64_t>::max();
+    for (int i = 0; i < tries; ++i) {
+        const std::uint64_t before = ticks();
+        const std::int64_t ns = monotonic_ns();
+        const std::uint64_t width = ticks() - before;
+        if (width < narrowest) {
+            narrowest = width;
+            best = {before + width / 2, ns};
+        }
+    }
+    return best;
 }
 
 const bool counter_usable = invariant_counter();
@@ -68,13 +81,17 @@ std::int64_t anchor_again() noexcept {
     }
     const double ns_a_tick = static_cast<double>(elapsed_ns) /
                              static_cast<double>(now.ticks - process_start.ticks);
-    // Time must not step back where the last extrapolation ran ahead.
+    // Where the last extrapolation ran ahead, time must not step back, and goes on more slowly
+    // until the clocks meet again.
     const std::int64_t last =
         anchor.ns + static_cast<std::int64_t>((anchor.span * anchor.scale) >> scale_bits);
-    const bool ahead = anchor.scale != 0 && last > now.ns && last - now.ns < anchor_ns;
+    const std::int64_t ahead_ns =
+        anchor.scale != 0 ? std::max<std::int64_t>(last - now.ns, 0) : 0;
+    const double pace =
+        1 - static_cast<double>(std::min(ahead_ns, anchor_ns / 2)) / static_cast<double>(anchor_ns);
     anchor = {now.ticks, static_cast<std::uint64_t>(anchor_ns / ns_a_tick),
-              static_cast<std::uint64_t>(ns_a_tick * (std::uint64_t{1} << scale_bits)),
-              ahead ? last : now.ns};
+              static_cast<std::uint64_t>(ns_a_tick * pace * (std::uint64_t{1} << scale_bits)),
+              now.ns + ahead_ns};
     return anchor.ns;
 }
 

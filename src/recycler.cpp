@@ -4,7 +4,7 @@
 
 namespace rung::detail {
 
-constinit thread_local recycler::thread_cache recycler::cache_ = {};
+constinit thread_local recycler::thread_cache recycler::cache_{};
 
 /// Full magazines of one size class, for any thread to take.
 struct recycler::depot {
@@ -22,24 +22,33 @@ recycler::depot& recycler::depot_of(std::size_t c) noexcept {
     return (*depots)[c];
 }
 
-void recycler::register_thread() noexcept {
+/// Opens the calling thread's cache. False if the thread is ending, and its cache is gone.
+bool recycler::open_cache() noexcept {
     struct at_exit {
-        ~at_exit() { flush(); }
+        ~at_exit() {
+            flush();
+            cache_.loaded = closed();
+            cache_.at = thread_cache::state::ended;
+        }
     };
-    if (!cache_.registered) {
-        cache_.registered = true;
+    if (cache_.at == thread_cache::state::fresh) {
+        cache_.at = thread_cache::state::open;
+        cache_.loaded = {};
         static thread_local at_exit guard;
         static_cast<void>(guard);
     }
+    return cache_.at == thread_cache::state::open;
 }
 
 void* recycler::refill(std::size_t c) {
+    if (!open_cache()) {
+        return ::operator new(smallest << c);
+    }
     magazine& loaded = cache_.loaded[c];
     magazine& spare = cache_.spare[c];
     if (spare.free != nullptr) {
         std::swap(loaded, spare);
     } else {
-        register_thread();
         depot& d = depot_of(c);
         const std::lock_guard lock(d.mutex);
         if (d.first == nullptr) {
@@ -55,17 +64,22 @@ void* recycler::refill(std::size_t c) {
     return b;
 }
 
-void recycler::spill(std::size_t c) noexcept {
-    magazine& loaded = cache_.loaded[c];
-    magazine& spare = cache_.spare[c];
-    if (spare.free == nullptr) {
-        std::swap(loaded, spare);
+void recycler::spill(void* p, std::size_t c) noexcept {
+    if (!open_cache()) {
+        ::operator delete(p);
         return;
     }
-    register_thread();
-    block* surplus = spare.free;
-    spare = loaded;
-    loaded = {};
+    magazine& loaded = cache_.loaded[c];
+    magazine& spare = cache_.spare[c];
+    block* surplus = nullptr;
+    if (loaded.count == capacity(c)) {
+        surplus = std::exchange(spare, loaded).free;
+        loaded = {};
+    }
+    put(p, loaded);
+    if (surplus == nullptr) {
+        return;
+    }
     {
         depot& d = depot_of(c);
         const std::lock_guard lock(d.mutex);
@@ -87,11 +101,10 @@ void recycler::flush() noexcept {
             // A magazine that is not full would be short for whoever took it.
             while (cache->free != nullptr) {
                 ::operator delete(std::exchange(cache->free, cache->free->next));
+                --cache->count;
             }
-            cache->count = 0;
         }
     }
-    cache_.registered = false;
 }
 
 }  // namespace rung::detail

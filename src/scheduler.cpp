@@ -7,6 +7,7 @@
 #include <rung/error.hpp>
 #include <string>
 #include <thread>
+#include <utility>
 
 namespace rung::detail {
 
@@ -166,6 +167,9 @@ void scheduler::give_up_ring() noexcept {
         const lock_guard lock(*this);
         reap();
     }
+    // What the kernel may still write to is not freed.
+    const lock_guard lock(*this);
+    in_flight_ -= std::exchange(in_kernel_, 0);
 }
 
 }  // namespace rung::detail

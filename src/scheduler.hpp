@@ -89,7 +89,7 @@ private:
     bool await_work(running_thread& self, lock_guard& lock, std::int64_t deadline_ns);
     bool poll_ring() noexcept;
     bool spin(std::int64_t until_ns) noexcept;
-    void sleep(running_thread& self, lock_guard& lock, std::int64_t timeout_ns);
+    void sleep(running_thread& self, lock_guard& lock, std::int64_t now_ns, std::int64_t until_ns);
     bool follow(running_thread& self, std::int64_t deadline_ns);
     bool out_of_work(const running_thread* self) noexcept;
     void stop_locked() noexcept;
@@ -115,6 +115,9 @@ private:
     void completed(io_operation* op, std::int32_t result) noexcept;
     bool try_again(io_operation* op, std::int32_t result) noexcept;
     void finish(io_operation* op, std::int32_t result) noexcept;
+    void end(io_operation* op, std::int32_t result) noexcept;
+    static io_operation* leave_turn(io_operation* op) noexcept;
+    static io_operation* newest_transfer(const io_list& list, bool receives) noexcept;
     void add_pending(io_operation* op) noexcept;
     void queue_entry(io_operation* op) noexcept;
     void cancel_locked(io_operation* op) noexcept;

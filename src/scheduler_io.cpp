@@ -15,12 +15,20 @@ void scheduler::start(io_operation* op, io_list* list, cancel_link* link) noexce
         link->op.store(op, std::memory_order_release);
         op->link = link;
     }
+    ++in_flight_;
+    urgent_io_ += op->level_ == level::high ? 1 : 0;
+    io_operation* const ahead = op->in_turn ? newest_transfer(*list, op->receives()) : nullptr;
     if (list != nullptr) {
         list->push(op);
     }
+    if (ahead != nullptr) {
+        // The kernel wakes the last that began to wait, and so would mix up the bytes.
+        op->at = io_operation::state::behind;
+        op->ahead = ahead;
+        ahead->behind = op;
+        return;
+    }
     add_pending(op);
-    ++in_flight_;
-    urgent_io_ += op->level_ == level::high ? 1 : 0;
     if (self() == nullptr) {
         wake_if_asleep();
     } else if (several_threads_ && leader_ != nullptr) {
@@ -174,16 +182,42 @@ bool scheduler::try_again(io_operation* op, std::int32_t result) noexcept {
     return op->polling;
 }
 
+/// Ends an operation and lets the one behind it go.
 void scheduler::finish(io_operation* op, std::int32_t result) noexcept {
+    io_operation* next = leave_turn(op);
+    end(op, result);
+    while (next != nullptr && next->cancelled) {
+        op = std::exchange(next, leave_turn(next));
+        end(op, -ECANCELED);
+    }
+    if (next != nullptr) {
+        add_pending(next);
+    }
+}
+
+/// Takes an operation out of its turn. Gives the one behind it, if that is the first now.
+io_operation* scheduler::leave_turn(io_operation* op) noexcept {
+    io_operation* const next = std::exchange(op->behind, nullptr);
+    io_operation* const ahead = std::exchange(op->ahead, nullptr);
+    if (ahead != nullptr) {
+        ahead->behind = next;
+    }
+    if (next != nullptr) {
+        next->ahead = ahead;
+    }
+    return ahead == nullptr ? next : nullptr;
+}
+
+void scheduler::end(io_operation* op, std::int32_t result) noexcept {
+    if (op->cancelled && (result == -EINTR || (op->kind == io_kind::connect && result > 0))) {
+        result = -ECANCELED;
+    }
     if (op->kind == io_kind::connect && result > 0) {
         // The wait for the connection is over; how it went, the socket tells.
         int error = 0;
         socklen_t size = sizeof error;
         ::getsockopt(op->descriptor, SOL_SOCKET, SO_ERROR, &error, &size);
         result = -error;
-    }
-    if (op->cancelled && result == -EINTR) {
-        result = -ECANCELED;
     }
     if (op->cancel_queued) {
         io_operation** at = &cancels_;
@@ -204,6 +238,9 @@ void scheduler::finish(io_operation* op, std::int32_t result) noexcept {
 void scheduler::cancel_locked(io_operation* op) noexcept {
     if (std::exchange(op->cancelled, true)) {
         return;
+    }
+    if (op->at == io_operation::state::behind) {
+        return;  // it ends when what is ahead of it does, or at once where it alone was cancelled
     }
     if (op->at == io_operation::state::waiting) {
         ++cancelled_pending_;
@@ -237,16 +274,17 @@ void scheduler::sweep_cancelled() noexcept {
     }
 }
 
+io_operation* scheduler::newest_transfer(const io_list& list, bool receives) noexcept {
+    io_operation* op = list.front();
+    while (op != nullptr && !(receives ? op->receives() : op->sends())) {
+        op = op->list_next;
+    }
+    return op;
+}
+
 bool scheduler::has_transfers(const io_list& list, bool receives) noexcept {
     const lock_guard lock(*this);
-    for (const io_operation* op = list.front(); op != nullptr; op = op->list_next) {
-        const bool one = op->kind == io_kind::receive || op->kind == io_kind::receive_msg;
-        const bool other = op->kind == io_kind::send || op->kind == io_kind::send_msg;
-        if (receives ? one : other) {
-            return true;
-        }
-    }
-    return false;
+    return newest_transfer(list, receives) != nullptr;
 }
 
 void scheduler::cancel_all(io_list& list) noexcept {
@@ -283,11 +321,16 @@ void scheduler::move_list(io_list& to, io_list& from) noexcept {
 
 void scheduler::cancel(cancel_link& link) noexcept {
     const lock_guard lock(*this);
-    if (auto* const op = link.op.load(std::memory_order_relaxed)) {
-        cancel_locked(static_cast<io_operation*>(op));
-        if (self() == nullptr) {
-            wake_if_asleep();
-        }
+    auto* const op = static_cast<io_operation*>(link.op.load(std::memory_order_relaxed));
+    if (op == nullptr) {
+        return;
+    }
+    cancel_locked(op);
+    if (op->at == io_operation::state::behind) {
+        finish(op, -ECANCELED);
+    }
+    if (self() == nullptr) {
+        wake_if_asleep();
     }
 }
 

@@ -161,9 +161,12 @@ bool scheduler::await_work(running_thread& self, lock_guard& lock, std::int64_t 
     if (leader_ != nullptr) {
         return follow(self, deadline_ns);
     }
-    while (flush() && in_kernel_ != 0) {
+    while (flush()) {
         submit();
         reap();
+        if (ring_->room() == 0) {
+            break;  // the kernel has no memory for requests just now
+        }
     }
     std::int64_t until_ns = deadline_ns;
     std::int64_t now_ns = 0;
@@ -178,56 +181,66 @@ bool scheduler::await_work(running_thread& self, lock_guard& lock, std::int64_t 
     if (now_ns >= deadline_ns) {
         return poll_ring();
     }
-    const bool limited = until_ns != forever;
-    if (limited && until_ns - now_ns < shortest_sleep_ns) {
+    if (until_ns - now_ns < shortest_sleep_ns) {
         pass();
         return true;
     }
-    if (options_.spin_before_sleep.count() != 0 && spin(until_ns)) {
-        return true;
+    if (options_.spin_before_sleep.count() != 0) {
+        if (spin(until_ns)) {
+            return true;
+        }
+        now_ns = clock::now_ns();
     }
-    sleep(self, lock, limited ? until_ns - now_ns : -1);
+    sleep(self, lock, now_ns, until_ns);
     return true;
 }
 
+/// Looks for work without sleeping. True if there is some, or if the time is up.
 bool scheduler::spin(std::int64_t until_ns) noexcept {
-    submit();
-    reap();
     const std::int64_t end_ns =
         std::min(until_ns, clock::now_ns() + options_.spin_before_sleep.count());
-    while (queue_.empty() && !inbox_.filled() && !ring_->ready() &&
-           !stopped_.load(std::memory_order_relaxed)) {
-        if (ring_->pending_work()) {
+    for (;;) {
+        if (ring_->unsubmitted() != 0 || ring_->pending_work()) {
             submit();
-        } else if (clock::now_ns() >= end_ns) {
+        }
+        if (inbox_.filled() || ring_->ready() || stopped_.load(std::memory_order_relaxed)) {
+            return true;
+        }
+        if (clock::now_ns() >= end_ns) {
             return until_ns <= end_ns;
         }
     }
-    return true;
 }
 
-void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t timeout_ns) {
-    if (!inbox_.sleep()) {
-        return;
-    }
-    if (stopped() || out_of_work(&self)) {
-        inbox_.interrupt();
-        return;
-    }
-    if (!wake_armed_ && ring_->room() != 0) {
+void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t now_ns,
+                      std::int64_t until_ns) {
+    if (!wake_armed_) {
+        if (ring_->room() == 0) {
+            submit();
+            return;
+        }
         ring_->add_wake(event_);
         wake_armed_ = true;
     }
     if (several_threads_) {
         submit();  // others may add entries while this thread sleeps
     }
+    if (!inbox_.sleep()) {
+        return;
+    }
+    // Whoever stops the loop or gives up the last work looks for a sleeper after that.
+    if (stopped_.load(std::memory_order_seq_cst) || out_of_work(&self)) {
+        inbox_.interrupt();
+        return;
+    }
     const unsigned count = several_threads_ ? 0 : ring_->publish();
+    const std::int64_t timeout_ns = until_ns == forever ? -1 : until_ns - now_ns;
     const std::int64_t begin_ns = options_.measure_time ? clock::now_ns() : 0;
-    leader_ = &self;
-    self.idle_ = true;
-    leader_until_ns_ = timeout_ns < 0 ? forever : clock::now_ns() + timeout_ns;
+    leader_until_ns_ = until_ns;
     ++counters_.sleeps;
     ++counters_.system_calls;
+    leader_ = &self;
+    self.idle_ = true;
     lock.unlock();
     const int error = ring_->wait(count, true, timeout_ns);
     lock.lock();

@@ -165,10 +165,14 @@ std::int32_t try_transfer(int descriptor, const io_operation& op) noexcept {
 
 void socket_service_base::start_transfer(socket_state& s, io_operation* op,
                                          cancel_link* link) noexcept {
-    const bool receives = op->kind == io_kind::receive || op->kind == io_kind::receive_msg;
-    speculation& hint = receives ? s.receives : s.sends;
-    // An earlier operation of the same kind must not be overtaken, and may be among these.
-    if (is_open(s) && !op->polling && !engine::has_transfers(*engine_, s.operations, receives)) {
+    if (!is_open(s) || op->polling) {
+        start(s, op, link);
+        return;
+    }
+    const bool receives = op->receives();
+    op->in_turn = engine::has_transfers(*engine_, s.operations, receives);
+    if (!op->in_turn) {
+        speculation& hint = receives ? s.receives : s.sends;
         if (hint.worth_trying()) {
             const std::int32_t result = try_transfer(s.descriptor, *op);
             if (result != -EAGAIN) {

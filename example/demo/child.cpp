@@ -31,9 +31,7 @@ namespace {
     };
     try {
         pin_to(core);
-        serve({}, [&](ports p) {
-            tell(std::to_string(p.bulk) + " " + std::to_string(p.control));
-        });
+        serve({}, [&](ports p) { tell(std::to_string(p.bulk) + " " + std::to_string(p.control)); });
     } catch (const std::exception& e) {
         tell(e.what());
     }

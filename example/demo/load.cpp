@@ -54,7 +54,8 @@ void urgent_client::take_latencies(clock::time_point from, std::vector<double>& 
 }
 
 bulk_clients::bulk_clients(std::uint16_t port, std::size_t number)
-    : request_(request_size - 1, 'x'), answer_(bulk_answer(request_)),
+    : request_(request_size - 1, 'x'),
+      answer_(bulk_answer(request_)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
     request_ += '\n';
     clients_.reserve(number);

@@ -23,7 +23,8 @@ public:
     /// Sends, if it is time and not `until` yet, or takes the answer, if it has come.
     void attend(clock::time_point until);
     bool done() const noexcept { return !waiting_; }
-    /// Microseconds that each answer to a request sent at `from` or later took, since the last call.
+    /// Microseconds that each answer to a request sent at `from` or later took, since the last
+    /// call.
     void take_latencies(clock::time_point from, std::vector<double>& into);
 
 private:

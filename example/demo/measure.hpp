@@ -32,7 +32,4 @@ struct comparison {
 /// so that whatever else the machine does falls on both alike. Throws `std::exception`s.
 comparison measure(const plan& p);
 
-/// The value below which that share of the values lies. Precondition: there are some.
-double quantile(std::vector<double> values, double share);
-
 }  // namespace demo

@@ -3,39 +3,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
+#include "picture_head.hpp"
 #include "report.hpp"
+#include "text.hpp"
 
 namespace demo {
 
 namespace {
 
 constexpr double left = 84, right = 836, top = 112, bottom = 440;
-
-constexpr const char* head = R"(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 880 520"
- role="img" font-family="system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif" font-size="13">
-<style>
-.paper { fill: #fff; } text { fill: #59636e; } .ink { fill: #1f2328; }
-.grid { stroke: #d8dee4; } .line { stroke-width: 2.5; }
-.halo { stroke: #fff; stroke-width: 4; paint-order: stroke; font-weight: 600; }
-.stock { fill: #bc4c00; } .line.stock { fill: none; stroke: #bc4c00; }
-.rung { fill: #0969da; } .line.rung { fill: none; stroke: #0969da; }
-@media (prefers-color-scheme: dark) {
-.paper { fill: #0d1117; } text { fill: #9198a1; } .ink { fill: #f0f6fc; }
-.grid { stroke: #2f353d; } .halo { stroke: #0d1117; }
-.stock { fill: #f0883e; } .line.stock { fill: none; stroke: #f0883e; }
-.rung { fill: #58a6ff; } .line.rung { fill: none; stroke: #58a6ff; } }
-</style>
-<rect class="paper" width="880" height="520" rx="8"/>
-)";
-
-template <class... Values>
-std::string format(const char* pattern, Values... values) {
-    char text[512];
-    std::snprintf(text, sizeof text, pattern, values...);
-    return text;
-}
 
 std::string duration(double us) {
     const bool long_one = us >= 999.5;
@@ -54,14 +31,14 @@ public:
             most = std::max(most, quantile(*values, 1));
             slowest = std::max(slowest, static_cast<double>(values->size()));
         }
-        low_ = std::floor(std::log10(least));
-        high_ = std::max(std::ceil(std::log10(most)), low_ + 1);
+        low_ = std::log10(least) - 0.4;  // room for the labels
+        high_ = std::log10(most) + 0.3;
         nines_ = std::log10(2 * slowest);
     }
 
     std::string axes() const {
         std::string text;
-        for (double decade = low_; decade <= high_; ++decade) {
+        for (double decade = std::ceil(low_); decade <= high_; ++decade) {
             const double us = std::pow(10, decade);
             text += format("<path class='grid' d='M%g %.1fH%g'/>\n", left, y(us), right);
             const std::string label = us < 1000 ? format("%g µs", us) : format("%g ms", us / 1000);
@@ -71,34 +48,42 @@ public:
         for (const double share : {0.0, 0.5, 0.9, 0.99, 0.999, 0.9999}) {
             if (-std::log10(1 - share) <= nines_) {
                 text += format("<path class='grid' d='M%.1f %gV%g'/>\n", x(share), top, bottom + 6);
-                text += format("<text x='%.1f' y='%g' text-anchor='middle'>%g %%</text>\n", x(share),
-                               bottom + 24, share * 100);
+                text += format("<text x='%.1f' y='%g' text-anchor='middle'>%g %%</text>\n",
+                               x(share), bottom + 24, share * 100);
             }
         }
         return text;
     }
 
-    /// `side`: -1 writes above the line, 1 below it.
-    std::string series(const results& r, const char* style, double side) const {
-        const auto n = static_cast<double>(r.urgent_us.size());
-        const double offset = side < 0 ? -12 : 24;
-        std::string text = format("<path class='line %s' d='", style);
-        for (double nines = 0; nines <= std::log10(2 * n); nines += 0.02) {
-            const double share = 1 - std::pow(10, -nines);
-            text += format("%s%.1f %.1f", nines == 0 ? "M" : "L", x(share),
-                           y(quantile(r.urgent_us, share)));
+    /// The line only rises, so that labels above it on the left, or below it on the right, are
+    /// clear.
+    std::string series(const results& r, const char* style, bool labels_above) const {
+        const double last = std::log10(2 * static_cast<double>(r.urgent_us.size()));
+        const char* const anchor = labels_above ? "end" : "start";
+        const double across = labels_above ? -7 : 7;
+        const double down = labels_above ? -9 : 19;
+        std::string text =
+            format("<path class='line %s' d='M%.1f %.1f", style, x(0), y(quantile(r.urgent_us, 0)));
+        for (double nines = 0; nines < last; nines += 0.02) {
+            const double share = 1 - std::pow(10, -std::min(nines + 0.02, last));
+            text += format("L%.1f %.1f", x(share), y(quantile(r.urgent_us, share)));
         }
         text += "'/>\n";
+        const auto label = [&](double at_x, double at_y, const std::string& words) {
+            return format("<text class='halo %s' text-anchor='%s' x='%.1f' y='%.1f'>%s</text>\n",
+                          style, anchor, at_x + across, at_y + down, words.c_str());
+        };
         for (const double share : {0.5, 0.9, 0.99, 0.999}) {
+            if (-std::log10(1 - share) > last) {
+                break;  // so few requests have no such slow ones
+            }
             const double us = quantile(r.urgent_us, share);
-            const std::string label = (share == 0.5 ? r.name + ": " : "") + duration(us);
             text += format("<circle class='%s' cx='%.1f' cy='%.1f' r='4.5'/>\n", style, x(share),
                            y(us));
-            text += format("<text class='halo %s' x='%.1f' y='%.1f' text-anchor='%s'>%s</text>\n",
-                           style, x(share), y(us) + offset, share == 0.5 ? "start" : "middle",
-                           label.c_str());
+            text += label(x(share), y(us), duration(us));
         }
-        return text;
+        const double above_value = labels_above ? -18 : 18;
+        return text + label(x(0.9), y(quantile(r.urgent_us, 0.9)) + above_value, r.name);
     }
 
 private:
@@ -107,7 +92,7 @@ private:
         return bottom - (bottom - top) * (std::log10(us) - low_) / (high_ - low_);
     }
 
-    double low_;    // of the vertical axis, as a power of ten
+    double low_;  // of the vertical axis, as a power of ten
     double high_;
     double nines_;  // of the horizontal one
 };
@@ -120,7 +105,7 @@ std::string picture(const comparison& c) {
         return format("<text %s x='%g' y='%g'>", attributes, across, down) + s + "</text>\n";
     };
     const bool stock_above = quantile(c.stock.urgent_us, 0.5) > quantile(c.rung.urgent_us, 0.5);
-    return head +
+    return picture_head +
            text("class='ink' font-size='19' font-weight='600'", left - 52, 40,
                 "How long an urgent request waits on a saturated server") +
            text("", left - 52, 64,
@@ -129,8 +114,8 @@ std::string picture(const comparison& c) {
            text("class='ink'", left - 52, 96, "answered within") + p.axes() +
            text("class='ink' text-anchor='end'", right, bottom + 50,
                 "share of the urgent requests, the slowest to the right") +
-           p.series(c.stock, "stock", stock_above ? -1 : 1) +
-           p.series(c.rung, "rung", stock_above ? 1 : -1) + "</svg>\n";
+           p.series(c.stock, "stock", stock_above) + p.series(c.rung, "rung", !stock_above) +
+           "</svg>\n";
 }
 
 }  // namespace demo

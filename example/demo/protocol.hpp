@@ -33,4 +33,14 @@ inline std::string bulk_answer(std::string_view line) {
     return text;
 }
 
+/// The line with which the control port answers a line, or the response to an HTTP request.
+inline std::string control_answer(const std::string& line, bool http, std::uint64_t served) {
+    const std::string text = std::to_string(served) + " bulk requests served\n";
+    if (!http) {
+        return line + ": " + text;
+    }
+    return "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: " +
+           std::to_string(text.size()) + "\r\n\r\n" + text;
+}
+
 }  // namespace demo

@@ -20,8 +20,9 @@ class server {
     using executor = typename Context::executor_type;
     using socket = asio::basic_stream_socket<tcp, executor>;
     using acceptor = asio::basic_socket_acceptor<tcp, executor>;
-    using timer = asio::basic_waitable_timer<std::chrono::steady_clock,
-                                             asio::wait_traits<std::chrono::steady_clock>, executor>;
+    using timer =
+        asio::basic_waitable_timer<std::chrono::steady_clock,
+                                   asio::wait_traits<std::chrono::steady_clock>, executor>;
     using task = asio::awaitable<void, executor>;
     using session = task (server::*)(socket);
 
@@ -100,13 +101,7 @@ private:
             if (http && !line.empty()) {
                 continue;  // a request ends with an empty line
             }
-            std::string answer = std::to_string(served_) + " bulk requests served\n";
-            if (http) {
-                answer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n"
-                         "Content-Length: " + std::to_string(answer.size()) + "\r\n\r\n" + answer;
-            } else {
-                answer = line + ": " + answer;
-            }
+            const std::string answer = control_answer(line, http, served_);
             const auto [write_error, written] =
                 co_await asio::async_write(peer, asio::buffer(answer), token());
             if (write_error || http) {

@@ -10,6 +10,9 @@ bool counts_allocations() noexcept;
 /// Calls of operator new so far, on every thread.
 std::uint64_t allocations() noexcept;
 
+/// Blocks of operator new that were not yet deleted, of every thread.
+std::int64_t live_allocations() noexcept;
+
 /// Makes the `n`th call of operator new from now on this thread throw `std::bad_alloc`; 0: none.
 void fail_allocation(std::uint64_t n) noexcept;
 

@@ -31,7 +31,7 @@ void capture_exception(thread_state& t) noexcept;
 /// run queue. It joins `list`, if any; `link`, if any, is the slot handler that may cancel it.
 void start(scheduler& s, io_operation* op, io_list* list, cancel_link* link) noexcept;
 
-/// Whether a receive (or else a send) is in flight on the list.
+/// Whether a receive (or else a send) is in flight on the list, and must not be overtaken.
 bool has_transfers(scheduler& s, const io_list& list, bool receives) noexcept;
 
 /// Queues an operation that is already done, with its result set.

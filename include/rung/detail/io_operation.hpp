@@ -50,6 +50,7 @@ public:
     io_kind kind = io_kind::nop;
     level io_level = level::normal;
     bool poll_first = false;          // a try is not expected to succeed at once
+    bool in_turn = false;             // not before an earlier one of its direction has ended
     bool report_aborted = false;      // of `accept`: connections that ended before we took them
     std::uint32_t events = 0;         // of `wait`, and of the wait before a second try
     int descriptor = -1;
@@ -59,7 +60,7 @@ public:
     socklen_t* address_length = nullptr;  // of `accept`
 
     // How it stands. Engine only.
-    enum class state : std::uint8_t { idle, waiting, in_kernel, ended };
+    enum class state : std::uint8_t { idle, behind, waiting, in_kernel, ended };
     state at = state::idle;
     bool cancelled = false;           // somebody asked for its end
     bool cancel_queued = false;       // and that has not reached the kernel yet
@@ -67,9 +68,17 @@ public:
     io_operation** list_before = nullptr;
     io_operation* list_next = nullptr;
     io_operation* cancel_next = nullptr;
+    io_operation* ahead = nullptr;    // in its turn: the one to end before it,
+    io_operation* behind = nullptr;   // and the one that waits for its end
 
     // How it ended: what the kernel returned, a count or a negated errno.
     std::int32_t result = -ECANCELED;
+
+    /// Whether it takes from, or else puts into, the stream of bytes that has an order.
+    bool receives() const noexcept {
+        return (kind == io_kind::receive || kind == io_kind::receive_msg) && (flags & MSG_OOB) == 0;
+    }
+    bool sends() const noexcept { return kind == io_kind::send || kind == io_kind::send_msg; }
 
     /// The result as Asio's code: ECANCELED is `operation_aborted`.
     boost::system::error_code error() const noexcept {

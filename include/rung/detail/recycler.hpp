@@ -47,10 +47,9 @@ public:
             const std::size_t c = class_of(size);
             magazine& m = cache_.loaded[c];
             if (m.count == capacity(c)) [[unlikely]] {
-                spill(c);
+                return spill(p, c);
             }
-            m.free = ::new (p) block{m.free, nullptr};
-            ++m.count;
+            put(p, m);
             return;
         }
 #endif
@@ -72,20 +71,33 @@ private:
         block* free;
         std::uint32_t count;
     };
+    /// A thread's magazines. Before the thread's first request and after its last they are closed:
+    /// empty and yet counted as full, so that every request takes the slow path.
     struct thread_cache {
-        std::array<magazine, classes> loaded;
-        std::array<magazine, classes> spare;
-        bool registered;
+        std::array<magazine, classes> loaded = closed();
+        std::array<magazine, classes> spare{};
+        enum class state : std::uint8_t { fresh, open, ended } at = state::fresh;
     };
     struct depot;
 
     static std::size_t class_of(std::size_t size) noexcept {
-        return static_cast<std::size_t>(std::bit_width((size - 1) / smallest));
+        return static_cast<std::size_t>(std::bit_width((size - (size != 0 ? 1 : 0)) / smallest));
+    }
+    static constexpr std::array<magazine, classes> closed() noexcept {
+        std::array<magazine, classes> all{};
+        for (std::size_t c = 0; c < classes; ++c) {
+            all[c].count = capacity(c);
+        }
+        return all;
     }
     static void* refill(std::size_t c);
-    static void spill(std::size_t c) noexcept;
+    static void spill(void* p, std::size_t c) noexcept;
+    static void put(void* p, magazine& m) noexcept {
+        m.free = ::new (p) block{m.free, nullptr};
+        ++m.count;
+    }
     static depot& depot_of(std::size_t c) noexcept;
-    static void register_thread() noexcept;
+    static bool open_cache() noexcept;
 
     static constinit thread_local thread_cache cache_ [[gnu::tls_model("initial-exec")]];
 };
@@ -113,7 +125,10 @@ struct recycling_allocator {
             recycler::deallocate(p, n * sizeof(T));
         }
     }
-    friend bool operator==(const recycling_allocator&, const recycling_allocator&) = default;
+    template <class U>
+    bool operator==(const recycling_allocator<U>&) const noexcept {
+        return true;
+    }
 };
 
 /// `Allocator`, or `recycling_allocator` in place of the plain `std::allocator`.
