@@ -12,6 +12,15 @@ namespace {
 // Recorded in an operation's flags for the kernel; see io_uring_enter(2).
 constexpr std::uint32_t poll_first_flag = IORING_RECVSEND_POLL_FIRST;  // Linux 5.19
 
+/// The events to poll for.
+///
+/// The kernel overlooks urgent data where a poll asks for nothing else: it leaves POLLPRI out of the
+/// comparison with what a wake-up brings. POLLRDBAND comes with the same wake-ups, and no socket
+/// ever reports it.
+unsigned poll_events(const io_operation& op) noexcept {
+    return (op.events & POLLPRI) != 0 ? op.events | POLLRDBAND : op.events;
+}
+
 void prepare(io_uring_sqe* e, io_operation& op) noexcept {
     switch (op.kind) {
         case io_kind::nop:
@@ -40,7 +49,7 @@ void prepare(io_uring_sqe* e, io_operation& op) noexcept {
                                   static_cast<socklen_t>(op.length));
             break;
         case io_kind::wait:
-            io_uring_prep_poll_add(e, op.descriptor, op.events);
+            io_uring_prep_poll_add(e, op.descriptor, poll_events(op));
             break;
     }
     const bool transfer = op.kind != io_kind::nop && op.kind < io_kind::accept;
@@ -61,7 +70,7 @@ io_uring_sqe* ring::next() noexcept {
 void ring::add(io_operation& op) noexcept {
     io_uring_sqe* const e = next();
     if (op.polling) {
-        io_uring_prep_poll_add(e, op.descriptor, op.events);
+        io_uring_prep_poll_add(e, op.descriptor, poll_events(op));
     } else {
         prepare(e, op);
     }

@@ -192,6 +192,7 @@ public:
     void capture_exception() noexcept;
     void rethrow_exception() {
         if (exception_ != nullptr) [[unlikely]] {
+            several_exceptions_ = false;
             std::rethrow_exception(std::exchange(exception_, nullptr));
         }
     }
@@ -203,6 +204,7 @@ private:
     running_thread* next_ = nullptr;     // of the scheduler's list
     running_thread* nested_in_ = nullptr;  // this thread's activation of the same scheduler below
     bool idle_ = false;                    // waits for a handler
+    bool several_exceptions_ = false;      // exception_ stands for them
     std::exception_ptr exception_;
     asio_thread_scope asio_scope_;
 };

@@ -159,7 +159,6 @@ bool scheduler::try_again(io_operation* op, std::int32_t result) noexcept {
             op->polling = op->events != 0 && op->kind != io_kind::wait;
             break;
         case EINPROGRESS:
-        case EALREADY:
             op->polling = connecting;
             break;
         case ECANCELED:  // the thread that had submitted it has exited

@@ -67,12 +67,6 @@ std::size_t scheduler::run(std::int64_t deadline_ns, std::size_t limit) {
     while (n < limit && run_next(self, deadline_ns)) {
         ++n;
     }
-    if (n == limit) {
-        const lock_guard lock(*this);
-        if (out_of_work(&self)) {
-            stop_locked();
-        }
-    }
     return n;
 }
 

@@ -32,9 +32,11 @@ running_thread::~running_thread() {
 }
 
 void running_thread::capture_exception() noexcept {
-    exception_ = exception_ == nullptr
-                     ? std::current_exception()
-                     : std::make_exception_ptr(boost::asio::multiple_exceptions(exception_));
+    if (exception_ == nullptr) {
+        exception_ = std::current_exception();
+    } else if (!std::exchange(several_exceptions_, true)) {
+        exception_ = std::make_exception_ptr(boost::asio::multiple_exceptions(exception_));
+    }
 }
 
 void scheduler::enter(running_thread& self) {
@@ -81,13 +83,15 @@ void scheduler::leave(running_thread& self) noexcept {
     *at = self.next_;
     if (threads_ == nullptr) {
         several_threads_ = false;
-    } else if (several_threads_ && !stopped()) {
-        // The thread that leaves may have been the one that would have noticed.
-        if (out_of_work(nullptr)) {
-            stop_locked();
-        } else {
-            share_work();
-        }
+    }
+    if (stopped()) {
+        return;
+    }
+    // The thread that leaves, maybe by an exception, may have been the one that would have noticed.
+    if (out_of_work(nullptr)) {
+        stop_locked();
+    } else if (several_threads_) {
+        share_work();
     }
 }
 

@@ -183,7 +183,6 @@ void socket_service_base::start_transfer(socket_state& s, io_operation* op,
             }
             hint.miss();
         }
-        op->poll_first = true;
     }
     start(s, op, link);
 }

@@ -50,7 +50,7 @@ public:
 
     void print() const {
         std::printf("\nNanoseconds an item, medians\n%-27s", "workload");
-        for (const auto* title : {"rung", "asio", "asio_locked", "raw", "asio/rung", "rung/raw"})
+        for (const auto* title : {"rung", "asio", "asio_unsafe", "raw", "asio/rung", "rung/raw"})
             std::printf(" | %11s", title);
         std::puts("");
         for (const auto& [workload, times] : rows_)
@@ -73,7 +73,7 @@ private:
             return;
         }
         std::printf("%-27s", workload.c_str());
-        for (const double value : {rung, asio, time("asio_locked"), raw})
+        for (const double value : {rung, asio, time("asio_unsafe"), raw})
             std::printf(" | %s", cell(value, 1).c_str());
         std::printf(" | %s", cell(rung > 0 ? asio / rung : 0, 2).c_str());
         std::printf(" | %s\n", cell(raw > 0 ? rung / raw : 0, 2).c_str());

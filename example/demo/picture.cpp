@@ -55,8 +55,8 @@ public:
         return text;
     }
 
-    /// The line only rises, so that labels above it on the left, or below it on the right, are
-    /// clear.
+    /// The line only rises: labels above it on its left, or below it on its right, stay clear of
+    /// it.
     std::string series(const results& r, const char* style, bool labels_above) const {
         const double last = std::log10(2 * static_cast<double>(r.urgent_us.size()));
         const char* const anchor = labels_above ? "end" : "start";
@@ -78,8 +78,8 @@ public:
                 break;  // so few requests have no such slow ones
             }
             const double us = quantile(r.urgent_us, share);
-            text += format("<circle class='%s' cx='%.1f' cy='%.1f' r='4.5'/>\n", style, x(share),
-                           y(us));
+            text +=
+                format("<circle class='%s' cx='%.1f' cy='%.1f' r='4'/>\n", style, x(share), y(us));
             text += label(x(share), y(us), duration(us));
         }
         const double above_value = labels_above ? -18 : 18;

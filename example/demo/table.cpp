@@ -51,11 +51,10 @@ std::string table(const comparison& c) {
     const double share = std::min(median(c.stock.cpu_share), median(c.rung.cpu_share));
     if (!c.apart) {
         text += "Servers and load shared one core, so that the figures mean little.\n";
-    } else if (share < 0.95) {
+    } else if (share < 0.9) {
         text += format(
-            "The servers had %.0f %% of their core: other programs, or too light a load, "
-            "left them\nthe rest. Where it was other programs, the slowest requests "
-            "waited for those.\n",
+            "The servers had %.0f %% of their core. Other programs had the rest, and the "
+            "slowest requests\nwaited for those; or there were too few clients.\n",
             share * 100);
     }
     return text;

@@ -108,17 +108,17 @@ public:
     /// As `run_one()`, waiting until that time at most.
     template <class Clock, class Duration>
     count_type run_one_until(const std::chrono::time_point<Clock, Duration>& abs_time) {
-        for (;;) {
+        // Handlers that are ready do not outlast the time, either.
+        for (auto now = Clock::now(); now < abs_time; now = Clock::now()) {
             // Another clock may be set while we wait, so look at it again now and then.
-            const auto left = std::chrono::ceil<std::chrono::nanoseconds>(abs_time - Clock::now());
+            const auto left = std::chrono::ceil<std::chrono::nanoseconds>(abs_time - now);
             const auto step = std::min<std::chrono::nanoseconds>(left, std::chrono::seconds(1));
-            if (const count_type n = run_one_before(clock::now() + step)) {
+            const count_type n = run_one_before(clock::now() + step);
+            if (n != 0 || stopped()) {
                 return n;
             }
-            if (stopped() || Clock::now() >= abs_time) {
-                return 0;
-            }
         }
+        return 0;
     }
     /// Runs the handlers that are ready, without waiting.
     count_type poll();

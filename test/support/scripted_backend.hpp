@@ -1,103 +1,230 @@
 #pragma once
 
 #include <linux/io_uring.h>
+#include <poll.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
 
-#include "ring_backend.hpp"
+#include "ring.hpp"
 
 namespace test {
 
-/// What a script shares with its backend, which the ring owns.
+/// What a test shares with its backend, which the ring owns: the script, and what has happened.
 ///
-/// `on_enter` is called for each `enter` with the entries taken; it calls `complete` for those that
-/// shall end now. Without it every entry stays in flight, but for cancels, which answer as the
-/// kernel's do.
+/// Entries stay in flight until the test completes them, but for those that the kernel would end at
+/// once, too: cancels, what was made nothing of, and the poll by which other threads wake the loop.
+/// A wait that nothing ends is bounded: it returns as if a signal had come, and when that has
+/// happened too often the process is ended with a message.
 struct script {
-    std::function<int(const std::vector<io_uring_sqe>& taken, unsigned min_complete)> on_enter;
-    std::vector<io_uring_sqe> in_flight;
-    std::deque<io_uring_cqe> ready;  // beyond the room in the completion queue
-    unsigned enters = 0;
-    unsigned accept_at_most = 1U << 30;  // entries taken in one enter
-    int fail_with = 0;                   // the next enters give this negated errno
+    using entries = std::vector<io_uring_sqe>;
 
-    void complete(std::uint64_t user_data, std::int32_t result, std::uint32_t flags = 0) {
-        ready.push_back({.user_data = user_data, .res = result, .flags = flags});
+    // What shall happen.
+    std::function<void(const entries& taken)> on_enter;  // for each enter with what it took
+    unsigned accept_at_most = 1U << 30;                   // entries taken in one enter
+    std::deque<int> failures;                             // negated errno of the next enters
+    int always_fail = 0;                                  // and of all after those
+    bool ignore_cancels = false;                          // the operation goes on
+
+    // What has happened.
+    entries in_flight;
+    entries history;      // operations in the order in which they were taken
+    entries control;      // cancels and the wake-up, likewise
+    unsigned cancels = 0;  // entries that cancel one operation or all of them
+    unsigned enters = 0;
+    unsigned waits = 0;  // of those, the ones that wait for a completion
+    std::size_t most_in_flight = 0;
+
+    /// Ends an operation. It shows with the end of the enter that runs, or of the next one.
+    void complete(std::uint64_t tag, std::int32_t result, std::uint32_t flags = 0) {
+        ready.push_back({.user_data = tag, .res = result, .flags = flags});
         if ((flags & IORING_CQE_F_MORE) == 0) {
-            std::erase_if(in_flight, [&](auto& e) { return e.user_data == user_data; });
+            std::erase_if(in_flight, [&](auto& e) { return e.user_data == tag; });
         }
     }
+    void complete(const io_uring_sqe& e, std::int32_t result) { complete(e.user_data, result); }
+
+    /// Ends everything that is in flight.
+    void complete_all(std::int32_t result) {
+        for (const io_uring_sqe& e : entries(in_flight)) {
+            complete(e, result);
+        }
+    }
+
+    /// Brings the completions at once, as the kernel may between two enters.
+    void deliver() { show_completions(); }
+
+    /// Sets the flag by which the kernel says that an enter would bring completions.
+    void announce_work() { sq_flags |= IORING_SQ_TASKRUN; }
+
+private:
+    friend class scripted_backend;
+
+    void show_completions();
+
+    std::deque<io_uring_cqe> ready;
+    int wake_descriptor = -1;
+    unsigned idle = 0;  // waits in a row that ended without a completion
+
+    // The two queues.
+    entries sqes;
+    std::vector<io_uring_cqe> cqes;
+    unsigned sq_head = 0;
+    unsigned sq_tail = 0;
+    unsigned sq_flags = 0;
+    unsigned cq_head = 0;
+    unsigned cq_tail = 0;
+    unsigned cq_overflow = 0;
 };
+
+inline void script::show_completions() {
+    while (!ready.empty() && cq_tail - cq_head < cqes.size()) {
+        cqes[cq_tail & (cqes.size() - 1)] = ready.front();
+        ready.pop_front();
+        std::atomic_ref(cq_tail).store(cq_tail + 1, std::memory_order_release);
+    }
+    if (ready.empty()) {
+        sq_flags = 0;
+    } else {
+        sq_flags = IORING_SQ_CQ_OVERFLOW;
+        cq_overflow = static_cast<unsigned>(ready.size());
+    }
+}
 
 /// A backend without a kernel: rings in ordinary memory, completions from a script.
 class scripted_backend final : public rung::detail::ring_backend {
 public:
-    scripted_backend(std::shared_ptr<script> s, unsigned entries)
-        : script_(std::move(s)), sqes_(entries), cqes_(4UL * entries) {}
+    scripted_backend(std::shared_ptr<script> s, unsigned entries) : script_(std::move(s)) {
+        script_->sqes.resize(entries);
+        script_->cqes.resize(4UL * entries);
+    }
 
     rung::detail::ring_memory memory() noexcept override {
-        return {.sq_head = &sq_head_,
-                .sq_tail = &sq_tail_,
-                .sq_flags = &sq_flags_,
-                .cq_head = &cq_head_,
-                .cq_tail = &cq_tail_,
-                .cq_overflow = &cq_overflow_,
-                .sqes = sqes_.data(),
-                .cqes = cqes_.data(),
-                .sq_entries = static_cast<unsigned>(sqes_.size()),
-                .cq_entries = static_cast<unsigned>(cqes_.size())};
+        script& s = *script_;
+        return {.sq_head = &s.sq_head,
+                .sq_tail = &s.sq_tail,
+                .sq_flags = &s.sq_flags,
+                .cq_head = &s.cq_head,
+                .cq_tail = &s.cq_tail,
+                .cq_overflow = &s.cq_overflow,
+                .sqes = s.sqes.data(),
+                .cqes = s.cqes.data(),
+                .sq_entries = static_cast<unsigned>(s.sqes.size()),
+                .cq_entries = static_cast<unsigned>(s.cqes.size())};
     }
     rung::backend kind() const noexcept override { return rung::backend::io_uring; }
 
-    int enter(unsigned to_submit, unsigned min_complete, bool, const timespec*) noexcept override {
-        ++script_->enters;
-        if (script_->fail_with != 0) {
-            return std::exchange(script_->fail_with, 0);
-        }
-        std::vector<io_uring_sqe> taken;
-        while (taken.size() < to_submit && taken.size() < script_->accept_at_most) {
-            taken.push_back(sqes_[sq_head_++ & (sqes_.size() - 1)]);
-        }
-        for (const io_uring_sqe& e : taken) {
-            if (e.opcode == IORING_OP_ASYNC_CANCEL) {
-                cancel(e);
-            } else {
-                script_->in_flight.push_back(e);
+    int enter(unsigned to_submit, unsigned min_complete, bool,
+              const timespec* timeout) noexcept override {
+        script& s = *script_;
+        ++s.enters;
+        s.waits += min_complete != 0 ? 1 : 0;
+        if (!s.failures.empty() || s.always_fail != 0) {
+            const int error = s.failures.empty() ? s.always_fail : s.failures.front();
+            if (!s.failures.empty()) {
+                s.failures.pop_front();
             }
+            limit_idleness();
+            return error;
         }
-        const int result =
-            script_->on_enter ? script_->on_enter(taken, min_complete) : static_cast<int>(taken.size());
-        while (!script_->ready.empty() && cq_tail_ - cq_head_ < cqes_.size()) {
-            cqes_[cq_tail_++ & (cqes_.size() - 1)] = script_->ready.front();
-            script_->ready.pop_front();
+        const script::entries taken = take(to_submit);
+        s.most_in_flight = std::max(s.most_in_flight, s.in_flight.size());
+        if (s.on_enter) {
+            s.on_enter(taken);
         }
-        return result;
+        s.show_completions();
+        if (min_complete != 0 && s.cq_tail == s.cq_head) {
+            const int error = wait(timeout);
+            return taken.empty() ? error : static_cast<int>(taken.size());
+        }
+        s.idle = 0;
+        return static_cast<int>(taken.size());
     }
 
 private:
-    void cancel(const io_uring_sqe& e) {
-        const bool all = (e.cancel_flags & IORING_ASYNC_CANCEL_ANY) != 0;
-        const std::vector<io_uring_sqe> targets = script_->in_flight;
-        for (const io_uring_sqe& t : targets) {
-            if (all || t.user_data == e.addr) {
-                script_->complete(t.user_data, -ECANCELED);
+    script::entries take(unsigned to_submit) {
+        script& s = *script_;
+        script::entries taken;
+        for (unsigned n = 0; n < to_submit && n < s.accept_at_most; ++n) {
+            const io_uring_sqe e = s.sqes[s.sq_head++ & (s.sqes.size() - 1)];
+            if (e.opcode == IORING_OP_ASYNC_CANCEL) {
+                s.control.push_back(e);
+                cancel(e);
+            } else if (e.user_data == rung::detail::ring::wake_tag) {
+                s.control.push_back(e);
+                s.wake_descriptor = e.fd;
+            } else if (e.user_data == rung::detail::ring::ignored_tag) {
+                s.complete(e, 0);
+            } else {
+                s.in_flight.push_back(e);
+                s.history.push_back(e);
+                taken.push_back(e);
             }
+        }
+        return taken;
+    }
+
+    void cancel(const io_uring_sqe& e) {
+        script& s = *script_;
+        ++s.cancels;
+        const bool all = (e.cancel_flags & IORING_ASYNC_CANCEL_ANY) != 0;
+        if (all && std::exchange(s.wake_descriptor, -1) != -1) {
+            s.complete(rung::detail::ring::wake_tag, -ECANCELED);
+        }
+        std::int32_t found = 0;
+        for (const io_uring_sqe& target : script::entries(s.in_flight)) {
+            if (!s.ignore_cancels && (all || target.user_data == e.addr)) {
+                s.complete(target, -ECANCELED);
+                ++found;
+            }
+        }
+        if (found == 0 || (e.flags & IOSQE_CQE_SKIP_SUCCESS) == 0) {
+            s.complete(e, all ? found : -ENOENT);
+        }
+    }
+
+    /// Waits for another thread's wake-up, for a moment at most.
+    int wait(const timespec* timeout) {
+        script& s = *script_;
+        constexpr int moment_ms = 10;
+        int limit_ms = moment_ms;
+        if (timeout != nullptr && timeout->tv_sec == 0) {
+            limit_ms = std::min(moment_ms, static_cast<int>(timeout->tv_nsec / 1'000'000) + 1);
+        }
+        pollfd p{.fd = s.wake_descriptor, .events = POLLIN, .revents = 0};
+        if (::poll(&p, 1, limit_ms) == 1) {
+            std::uint64_t count = 0;
+            static_cast<void>(::read(p.fd, &count, sizeof count) == sizeof count);
+            s.complete(rung::detail::ring::wake_tag, POLLIN, IORING_CQE_F_MORE);
+            s.show_completions();
+            s.idle = 0;
+            return 0;
+        }
+        if (timeout != nullptr) {
+            return -ETIME;
+        }
+        limit_idleness();
+        return -EINTR;
+    }
+
+    void limit_idleness() {
+        constexpr unsigned limit = 2'000;
+        if (++script_->idle > limit) {
+            std::fputs("The loop waits for what the script never brings.\n", stderr);
+            std::abort();
         }
     }
 
     std::shared_ptr<script> script_;
-    std::vector<io_uring_sqe> sqes_;
-    std::vector<io_uring_cqe> cqes_;
-    unsigned sq_head_ = 0;
-    unsigned sq_tail_ = 0;
-    unsigned sq_flags_ = 0;
-    unsigned cq_head_ = 0;
-    unsigned cq_tail_ = 0;
-    unsigned cq_overflow_ = 0;
 };
 
 /// A context over a scripted backend.
