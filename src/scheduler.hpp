@@ -107,7 +107,8 @@ private:
     void attach();
 
     // scheduler_io.cpp
-    bool flush() noexcept;
+    bool flush(bool hungry) noexcept;
+    bool try_now(io_operation* op) noexcept;
     void submit() noexcept;
     void submit_pending() noexcept;
     void note_error(int error) noexcept;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "scheduler.hpp"
+#include "transfer.hpp"
 
 namespace rung::detail {
 
@@ -51,7 +52,10 @@ void scheduler::queue_entry(io_operation* op) noexcept {
 }
 
 /// Gives entries to what waits for one, urgent ones first. True if some did not fit.
-bool scheduler::flush() noexcept {
+///
+/// With `hungry`, it stops as soon as there is a handler to run: what that does may well be what the
+/// next operation waits for.
+bool scheduler::flush(bool hungry) noexcept {
     if (in_flight_ == in_kernel_ && cancels_ == nullptr) {
         return false;
     }
@@ -67,6 +71,9 @@ bool scheduler::flush() noexcept {
     }
     for (auto& waiting : pending_) {
         while (io_operation* const op = waiting.front()) {
+            if (hungry && !queue_.empty()) {
+                return false;
+            }
             if (op->io_level == level::low && options_.low_io_in_flight != 0 &&
                 low_in_kernel_ >= options_.low_io_in_flight) {
                 break;
@@ -80,9 +87,32 @@ bool scheduler::flush() noexcept {
                 return true;
             }
             waiting.pop();
-            queue_entry(op);
+            if (!try_now(op)) {
+                queue_entry(op);
+            }
         }
     }
+    return false;
+}
+
+/// Tries a receive that has not been tried, if it is likely to succeed. True if it did, or failed.
+bool scheduler::try_now(io_operation* op) noexcept {
+    // With several threads the lock is not to be held over a call that the ring can make.
+    if (!std::exchange(op->try_first, false) || several_threads_) {
+        return false;
+    }
+    speculation& hint = op->list->receives;
+    if (hint.worth_trying()) {
+        const std::int32_t result = try_transfer(*op);
+        if (result != -EAGAIN) {
+            hint.hit();
+            ++counters_.speculated;
+            finish(op, result);
+            return true;
+        }
+        hint.miss();
+    }
+    op->poll_first = true;
     return false;
 }
 
@@ -95,7 +125,7 @@ void scheduler::submit_pending() noexcept {
     urgent_pending_ = false;
     bool more = true;
     while (more) {
-        more = flush();
+        more = flush(false);
         if (ring_->unsubmitted() == 0) {
             return;
         }

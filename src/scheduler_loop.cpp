@@ -148,14 +148,13 @@ bool scheduler::poll_ring() noexcept {
 }
 
 bool scheduler::await_work(running_thread& self, lock_guard& lock, std::int64_t deadline_ns) {
-    since_pass_ = 0;
     if (deadline_ns == no_wait) {
         return poll_ring();
     }
     if (leader_ != nullptr) {
         return follow(self, deadline_ns);
     }
-    while (flush()) {
+    while (flush(true)) {
         submit();
         reap();
         if (ring_->room() == 0) {
@@ -231,6 +230,7 @@ void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t now_n
     const std::int64_t timeout_ns = until_ns == forever ? -1 : until_ns - now_ns;
     const std::int64_t begin_ns = options_.measure_time ? clock::now_ns() : 0;
     leader_until_ns_ = until_ns;
+    since_pass_ = 0;
     ++counters_.sleeps;
     ++counters_.system_calls;
     leader_ = &self;

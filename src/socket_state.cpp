@@ -5,6 +5,8 @@
 #include <rung/detail/socket_state.hpp>
 #include <utility>
 
+#include "transfer.hpp"
+
 namespace rung::detail {
 
 void socket_service_base::destroy(socket_state& s) noexcept {
@@ -21,8 +23,6 @@ void socket_service_base::take(socket_state& to, const socket_service_base& from
     destroy(to);
     to.descriptor = std::exchange(from.descriptor, -1);
     to.flags = std::exchange(from.flags, socket_ops::state_type{});
-    to.receives = from.receives;
-    to.sends = from.sends;
     if (to.descriptor != -1) {
         engine::move_list(*from_service.engine_, to.operations, from.operations);
     }
@@ -116,8 +116,7 @@ socket_service_base::error_code socket_service_base::assign_descriptor(socket_st
 void socket_service_base::adopt(socket_state& s, int type, int descriptor) noexcept {
     s.descriptor = descriptor;
     s.flags = 0;
-    s.receives = {};
-    s.sends = {};
+    s.operations.sends = {};
     if (type == SOCK_STREAM) {
         s.flags |= socket_ops::stream_oriented;
     } else if (type == SOCK_DGRAM) {
@@ -136,52 +135,24 @@ void socket_service_base::start(socket_state& s, io_operation* op, cancel_link* 
     engine::start(*engine_, op, &s.operations, link);
 }
 
-namespace {
-
-/// The operation as a call that does not wait; a count or a negated errno.
-std::int32_t try_transfer(int descriptor, const io_operation& op) noexcept {
-    const int flags = op.flags | MSG_DONTWAIT;
-    ssize_t n = -1;
-    do {
-        switch (op.kind) {
-            case io_kind::receive:
-                n = ::recv(descriptor, op.address, op.length, flags);
-                break;
-            case io_kind::send:
-                n = ::send(descriptor, op.address, op.length, flags);
-                break;
-            case io_kind::receive_msg:
-                n = ::recvmsg(descriptor, static_cast<msghdr*>(op.address), flags);
-                break;
-            default:
-                n = ::sendmsg(descriptor, static_cast<const msghdr*>(op.address), flags);
-                break;
-        }
-    } while (n < 0 && errno == EINTR);
-    return n < 0 ? -errno : static_cast<std::int32_t>(n);
-}
-
-}  // namespace
-
 void socket_service_base::start_transfer(socket_state& s, io_operation* op,
                                          cancel_link* link) noexcept {
-    if (!is_open(s) || op->polling) {
-        start(s, op, link);
-        return;
-    }
-    const bool receives = op->receives();
-    op->in_turn = engine::has_transfers(*engine_, s.operations, receives);
-    if (!op->in_turn) {
-        speculation& hint = receives ? s.receives : s.sends;
-        if (hint.worth_trying()) {
-            const std::int32_t result = try_transfer(s.descriptor, *op);
+    if (is_open(s) && !op->polling) {
+        op->in_turn = engine::has_transfers(*engine_, s.operations, op->receives());
+        if (op->receives()) {
+            // What is to be received may still come from a handler that is waiting to run.
+            op->try_first = !op->in_turn;
+        } else if (!op->in_turn && s.operations.sends.worth_trying()) {
+            op->descriptor = s.descriptor;
+            const std::int32_t result = try_transfer(*op);
             if (result != -EAGAIN) {
-                hint.hit();
+                s.operations.sends.hit();
                 op->result = result;
                 engine::complete_now(*engine_, op, true);
                 return;
             }
-            hint.miss();
+            s.operations.sends.miss();
+            op->poll_first = true;
         }
     }
     start(s, op, link);

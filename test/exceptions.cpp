@@ -118,7 +118,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(of_the_older_dispatch_go_to_its_caller, Context, t
     BOOST_TEST(thrown_by([&] { ctx.run(); }) == 0);
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(an_exception_leaves_the_innermost_run, Context, test::contexts) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(leave_the_innermost_of_nested_runs, Context, test::nesting_contexts) {
     Context ctx;
     asio::post(ctx, [&] {
         asio::post(ctx, [] { throw thrown(1); });

@@ -78,9 +78,9 @@ public:
                 break;  // so few requests have no such slow ones
             }
             const double us = quantile(r.urgent_us, share);
-            text +=
-                format("<circle class='%s' cx='%.1f' cy='%.1f' r='4'/>\n", style, x(share), y(us));
-            text += label(x(share), y(us), duration(us));
+            text += format("<circle class='%s' cx='%.1f' cy='%.1f' r='4.5'/>\n", style, x(share),
+                           y(us)) +
+                    label(x(share), y(us), duration(us));
         }
         const double above_value = labels_above ? -18 : 18;
         return text + label(x(0.9), y(quantile(r.urgent_us, 0.9)) + above_value, r.name);
@@ -92,9 +92,8 @@ private:
         return bottom - (bottom - top) * (std::log10(us) - low_) / (high_ - low_);
     }
 
-    double low_;  // of the vertical axis, as a power of ten
-    double high_;
-    double nines_;  // of the horizontal one
+    double low_, high_;  // of the vertical axis, as powers of ten
+    double nines_;       // of the horizontal one
 };
 
 }  // namespace

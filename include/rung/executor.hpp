@@ -181,9 +181,6 @@ private:
         std::swap(scheduler_, other.scheduler_);
         std::swap(bits_, other.bits_);
     }
-    /// Runs `f` at once if this thread may; false if it may not, and `f` is untouched.
-    template <class Function>
-    bool run_here(Function& f) const;
 
     detail::scheduler* scheduler_;
     std::uintptr_t bits_;
@@ -201,10 +198,13 @@ struct executor_access {
 }  // namespace detail
 
 template <class Function>
-bool executor::run_here(Function& f) const {
-    detail::thread_state* const here = detail::find_thread_state(*scheduler_);
+void executor::execute(Function&& f) const {
+    detail::thread_state* const here =
+        (bits_ & never_bit) != 0 ? nullptr : detail::find_thread_state(*scheduler_);
     if (here == nullptr) {
-        return false;
+        const auto a = boost::asio::get_associated_allocator(f);
+        post(std::forward<Function>(f), a);
+        return;
     }
     std::decay_t<Function> own(std::forward<Function>(f));
     try {
@@ -212,22 +212,16 @@ bool executor::run_here(Function& f) const {
     } catch (...) {
         detail::engine::capture_exception(*here);
     }
-    return true;
-}
-
-template <class Function>
-void executor::execute(Function&& f) const {
-    if ((bits_ & never_bit) != 0 || !run_here<Function>(f)) {
-        const auto a = boost::asio::get_associated_allocator(f);
-        post(std::forward<Function>(f), a);
-    }
 }
 
 template <class Function, class Allocator>
 void executor::dispatch(Function&& f, const Allocator& a) const {
-    if (!run_here<Function>(f)) {
+    if (!running_in_this_thread()) {
         post(std::forward<Function>(f), a);
+        return;
     }
+    std::decay_t<Function> own(std::forward<Function>(f));
+    std::move(own)();
 }
 
 template <class Function, class Allocator>

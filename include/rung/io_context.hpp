@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <boost/asio/execution_context.hpp>
 #include <chrono>
 #include <cstddef>
@@ -111,8 +110,10 @@ public:
         // Handlers that are ready do not outlast the time, either.
         for (auto now = Clock::now(); now < abs_time; now = Clock::now()) {
             // Another clock may be set while we wait, so look at it again now and then.
-            const auto left = std::chrono::ceil<std::chrono::nanoseconds>(abs_time - now);
-            const auto step = std::min<std::chrono::nanoseconds>(left, std::chrono::seconds(1));
+            std::chrono::nanoseconds step = std::chrono::seconds(1);
+            if (abs_time - now < step) {
+                step = std::chrono::ceil<std::chrono::nanoseconds>(abs_time - now);
+            }
             const count_type n = run_one_before(clock::now() + step);
             if (n != 0 || stopped()) {
                 return n;

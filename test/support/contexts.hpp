@@ -19,6 +19,8 @@ struct rung_of_one_thread : rung::io_context {
 
 using contexts =
     std::tuple<boost::asio::io_context, asio_of_one_thread, rung::io_context, rung_of_one_thread>;
+/// Without stock Asio's of one thread, which takes a handler that polls for the end of all work.
+using nesting_contexts = std::tuple<boost::asio::io_context, rung::io_context, rung_of_one_thread>;
 /// Those that any number of threads may run.
 using shared_contexts = std::tuple<boost::asio::io_context, rung::io_context>;
 

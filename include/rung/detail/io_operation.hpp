@@ -12,6 +12,31 @@ namespace rung::detail {
 
 class io_operation;
 
+/// Learns whether a non-blocking call is worth its price before an entry is queued.
+///
+/// A call that finds nothing costs 190 ns; one that finds something saves the trip through the
+/// ring, some 700 ns. After two misses in a row only every eighth operation tries.
+class speculation {
+public:
+    bool worth_trying() noexcept {
+        if (misses_ < 2) {
+            return true;
+        }
+        skipped_ = static_cast<std::uint8_t>((skipped_ + 1) % 8);
+        return skipped_ == 0;
+    }
+    void hit() noexcept { misses_ = 0; }
+    void miss() noexcept {
+        if (misses_ < 2) {
+            ++misses_;
+        }
+    }
+
+private:
+    std::uint8_t misses_ = 0;
+    std::uint8_t skipped_ = 0;
+};
+
 /// The operations in flight on one I/O object, so that close and cancel find them.
 ///
 /// It moves with its object. Guarded by the engine's lock.
@@ -26,6 +51,9 @@ public:
     void push(io_operation* op) noexcept;
     void take(io_list& other) noexcept;
     static void unlink(io_operation* op) noexcept;
+
+    speculation receives;  // guarded by the engine's lock
+    speculation sends;     // touched by the object's own thread only
 
 private:
     io_operation* front_ = nullptr;
@@ -49,7 +77,8 @@ public:
     // What to do. Set before the start and kept until the end, so that it can be started again.
     io_kind kind = io_kind::nop;
     level io_level = level::normal;
-    bool poll_first = false;          // a try is not expected to succeed at once
+    bool try_first = false;           // a call that does not wait comes before the entry
+    bool poll_first = false;          // the kernel need not try before it waits
     bool in_turn = false;             // not before an earlier one of its direction has ended
     bool report_aborted = false;      // of `accept`: connections that ended before we took them
     std::uint32_t events = 0;         // of `wait`, and of the wait before a second try
@@ -65,6 +94,7 @@ public:
     bool cancelled = false;           // somebody asked for its end
     bool cancel_queued = false;       // and that has not reached the kernel yet
     bool polling = false;             // the entry is a wait for `events`, before the operation proper
+    io_list* list = nullptr;
     io_operation** list_before = nullptr;
     io_operation* list_next = nullptr;
     io_operation* cancel_next = nullptr;
@@ -96,6 +126,7 @@ protected:
 };
 
 inline void io_list::push(io_operation* op) noexcept {
+    op->list = this;
     op->list_next = front_;
     op->list_before = &front_;
     if (front_ != nullptr) {
@@ -110,6 +141,11 @@ inline void io_list::take(io_list& other) noexcept {
     if (front_ != nullptr) {
         front_->list_before = &front_;
     }
+    for (io_operation* op = front_; op != nullptr; op = op->list_next) {
+        op->list = this;
+    }
+    receives = other.receives;
+    sends = other.sends;
 }
 
 inline void io_list::unlink(io_operation* op) noexcept {
@@ -120,6 +156,7 @@ inline void io_list::unlink(io_operation* op) noexcept {
     if (op->list_next != nullptr) {
         op->list_next->list_before = op->list_before;
     }
+    op->list = nullptr;
     op->list_before = nullptr;
     op->list_next = nullptr;
 }

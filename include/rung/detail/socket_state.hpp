@@ -6,37 +6,10 @@
 
 namespace rung::detail {
 
-/// Learns whether a non-blocking call is worth its price before an entry is queued.
-///
-/// A call that finds nothing costs 190 ns; one that finds something saves the trip through the
-/// ring, some 700 ns. After two misses in a row only every eighth operation tries.
-class speculation {
-public:
-    bool worth_trying() noexcept {
-        if (misses_ < 2) {
-            return true;
-        }
-        skipped_ = static_cast<std::uint8_t>((skipped_ + 1) % 8);
-        return skipped_ == 0;
-    }
-    void hit() noexcept { misses_ = 0; }
-    void miss() noexcept {
-        if (misses_ < 2) {
-            ++misses_;
-        }
-    }
-
-private:
-    std::uint8_t misses_ = 0;
-    std::uint8_t skipped_ = 0;
-};
-
 /// A socket of any protocol.
 struct socket_state {
     int descriptor = -1;
     socket_ops::state_type flags = 0;
-    speculation receives;
-    speculation sends;
     io_list operations;
 };
 
