@@ -36,9 +36,9 @@ struct biased_mutex::cell_pool {
     cell* first = nullptr;  // guarded by mutex
 
     static cell_pool& instance() noexcept {
-        // Never destroyed: threads that outlive the statics still give their cells back.
-        static auto* const pool = new cell_pool;
-        return *pool;
+        // Without a destructor to speak of: threads that outlive the statics give cells back, too.
+        static constinit cell_pool pool;
+        return pool;
     }
 };
 

@@ -14,6 +14,8 @@ public:
                 return "the operation's producer went away without finishing it";
             case error::wrong_thread:
                 return "the context was made for one thread (concurrency hint 1) and another runs it";
+            case error::forked:
+                return "the context belongs to the process that forked this one";
             case error::bad_option:
                 return "an option of the context cannot be used";
             case error::backend_unavailable:

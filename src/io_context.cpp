@@ -35,9 +35,9 @@ io_context::count_type io_context::run() {
     return scheduler_->run(detail::scheduler::forever, detail::scheduler::unlimited);
 }
 io_context::count_type io_context::run_one() { return scheduler_->run(detail::scheduler::forever, 1); }
-io_context::count_type io_context::run_one_before(clock::time_point deadline) {
+io_context::count_type io_context::run_before(clock::time_point deadline, count_type limit) {
     return scheduler_->run(
-        std::chrono::nanoseconds(deadline.time_since_epoch()).count(), 1);
+        std::chrono::nanoseconds(deadline.time_since_epoch()).count(), limit);
 }
 io_context::count_type io_context::poll() {
     return scheduler_->run(detail::scheduler::no_wait, detail::scheduler::unlimited);

@@ -17,9 +17,9 @@ struct recycler::depot {
 };
 
 recycler::depot& recycler::depot_of(std::size_t c) noexcept {
-    // Never destroyed: threads that outlive the statics still give their blocks back.
-    static auto* const depots = new std::array<depot, classes>;
-    return (*depots)[c];
+    // Without a destructor to speak of: threads that outlive the statics give blocks back, too.
+    static constinit std::array<depot, classes> depots;
+    return depots[c];
 }
 
 /// Opens the calling thread's cache. False if the thread is ending, and its cache is gone.

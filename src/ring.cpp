@@ -3,6 +3,8 @@
 #include <liburing.h>
 #include <poll.h>
 
+#include <algorithm>
+#include <thread>
 #include <utility>
 
 namespace rung::detail {
@@ -21,24 +23,33 @@ unsigned poll_events(const io_operation& op) noexcept {
     return (op.events & POLLPRI) != 0 ? op.events | POLLRDBAND : op.events;
 }
 
+/// An entry's length has 32 bits; the kernel moves no more than this at once.
+std::size_t entry_length(const io_operation& op) noexcept {
+    constexpr std::size_t most = 0x7ffff000;
+    return std::min(op.length, most);
+}
+
+/// An operation waits, whatever its caller's flags say: that is what makes it asynchronous.
+int entry_flags(const io_operation& op) noexcept { return op.flags & ~MSG_DONTWAIT; }
+
 void prepare(io_uring_sqe* e, io_operation& op) noexcept {
     switch (op.kind) {
         case io_kind::nop:
             io_uring_prep_nop(e);
             break;
         case io_kind::receive:
-            io_uring_prep_recv(e, op.descriptor, op.address, op.length, op.flags);
+            io_uring_prep_recv(e, op.descriptor, op.address, entry_length(op), entry_flags(op));
             break;
         case io_kind::send:
-            io_uring_prep_send(e, op.descriptor, op.address, op.length, op.flags);
+            io_uring_prep_send(e, op.descriptor, op.address, entry_length(op), entry_flags(op));
             break;
         case io_kind::receive_msg:
             io_uring_prep_recvmsg(e, op.descriptor, static_cast<msghdr*>(op.address),
-                                  static_cast<unsigned>(op.flags));
+                                  static_cast<unsigned>(entry_flags(op)));
             break;
         case io_kind::send_msg:
             io_uring_prep_sendmsg(e, op.descriptor, static_cast<msghdr*>(op.address),
-                                  static_cast<unsigned>(op.flags));
+                                  static_cast<unsigned>(entry_flags(op)));
             break;
         case io_kind::accept:
             io_uring_prep_accept(e, op.descriptor, static_cast<sockaddr*>(op.address),
@@ -116,6 +127,17 @@ int ring::wait(unsigned count, bool block, std::int64_t timeout_ns) noexcept {
 
 void ring::refresh() noexcept {
     head_ = std::atomic_ref(*memory_.sq_head).load(std::memory_order_acquire);
+}
+
+void ring::await_taken() noexcept {
+    // The other thread is on its way into the kernel; should that refuse an entry, it stays untaken.
+    constexpr int most_yields = 10'000;
+    for (int i = 0; i < most_yields && head_ != tail_; ++i) {
+        refresh();
+        if (head_ != tail_) {
+            std::this_thread::yield();
+        }
+    }
 }
 
 bool ring::withdraw(const io_operation& op) noexcept {

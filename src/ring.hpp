@@ -29,7 +29,6 @@ public:
     explicit ring(std::unique_ptr<ring_backend> backend) noexcept;
 
     rung::backend kind() const noexcept { return backend_->kind(); }
-    bool attach_thread() noexcept { return backend_->attach_thread(); }
     unsigned completion_capacity() const noexcept { return memory_.cq_entries; }
 
     /// How many entries fit before the next `submit`.
@@ -59,6 +58,9 @@ public:
     /// Notes how many entries the backend has taken.
     void refresh() noexcept;
 
+    /// Waits until the backend has taken what another thread is just handing over in `wait`.
+    void await_taken() noexcept;
+
     /// Makes nothing of an operation's entry that the backend has not taken yet. False if it has.
     bool withdraw(const io_operation& op) noexcept;
 
@@ -80,8 +82,6 @@ public:
     std::uint64_t overflows() const noexcept {
         return std::atomic_ref(*memory_.cq_overflow).load(std::memory_order_relaxed);
     }
-
-    void abandon() noexcept { backend_->abandon(); }
 
 private:
     io_uring_sqe* next() noexcept;

@@ -38,14 +38,6 @@ public:
     /// Gives the number of entries taken, or a negated errno.
     virtual int enter(unsigned to_submit, unsigned min_complete, bool get_events,
                       const timespec* timeout) noexcept = 0;
-
-    /// Lets the calling thread use the ring, where only one may at a time. False where another
-    /// thread has it for good.
-    virtual bool attach_thread() noexcept { return true; }
-
-    /// Gives the ring up from a thread that may not use it: the backend ends every operation, and
-    /// their completions appear without `enter`.
-    virtual void abandon() noexcept {}
 };
 
 /// The kernel's ring. Throws `boost::system::system_error` that names cause and cure.

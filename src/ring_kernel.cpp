@@ -21,8 +21,7 @@ std::string explain_refusal(int error) {
         case ENOSYS:
             return "this kernel has no io_uring: Linux 5.19 is needed";
         case EINVAL:
-            return "this kernel's io_uring is too old: Linux 5.19 is needed, and 6.1 with a "
-                   "concurrency hint of 1";
+            return "this kernel's io_uring is too old: Linux 5.19 is needed";
         case ENOMEM:
             return "not enough locked memory for the ring: raise RLIMIT_MEMLOCK (ulimit -l) or "
                    "lower io_context_options::ring_entries";
@@ -97,44 +96,17 @@ public:
         return n < 0 ? -errno : static_cast<int>(n);
     }
 
-    bool attach_thread() noexcept override {
-        static thread_local const auto self = static_cast<int>(::syscall(SYS_gettid));
-        if (!single_thread_ || thread_ == self) {
-            return true;
-        }
-        if (thread_ != 0) {
-            return false;
-        }
-        // liburing 2.3 does not export its function for this.
-        if (::syscall(__NR_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr,
-                      0) < 0) {
-            return false;
-        }
-        thread_ = self;
-        return true;
-    }
-
-    void abandon() noexcept override {
-        // The last reference to the ring cancels what is in flight. Our mapping keeps the completion
-        // queue in memory, and io_uring_queue_exit() later finds the descriptor closed.
-        ::close(ring_.ring_fd);
-        ring_.ring_fd = ::dup(STDERR_FILENO);
-    }
-
 private:
     int set_up() noexcept {
         params_ = {};
         params_.flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
         params_.cq_entries = entries_ * 4;
-        // Work that the kernel owes us waits until we enter it, instead of interrupting a handler,
-        // and a flag says that there is some.
-        params_.flags |= IORING_SETUP_TASKRUN_FLAG;  // Linux 5.19
+        params_.flags |= IORING_SETUP_SUBMIT_ALL;  // Linux 5.18: one bad entry does not stop the rest
         if (single_thread_) {
-            // Linux 6.1; the thread that runs is not known yet.
-            params_.flags |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-                             IORING_SETUP_R_DISABLED;
-        } else {
-            params_.flags |= IORING_SETUP_COOP_TASKRUN;  // Linux 5.19
+            // Linux 5.19: work that the kernel owes us waits until we enter it, instead of
+            // interrupting a handler, and a flag says that there is some. With several threads one
+            // that computes would hold up completions for those that wait.
+            params_.flags |= IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
         }
         const int error = io_uring_queue_init_params(entries_, &ring_, &params_);
         if (error == 0) {
@@ -150,7 +122,6 @@ private:
 
     unsigned entries_;
     bool single_thread_;
-    int thread_ = 0;  // the one that may use the ring, if only one may
     io_uring_params params_{};
     ::io_uring ring_{};
 };

@@ -1,5 +1,6 @@
 #include "scheduler.hpp"
 
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -32,6 +33,13 @@ io_context_options normalised(io_context_options options) {
 
 }  // namespace
 
+unsigned fork_generation() noexcept {
+    static std::atomic<unsigned> generation{0};
+    static const int registered = ::pthread_atfork(nullptr, nullptr, [] { ++generation; });
+    static_cast<void>(registered);
+    return generation.load(std::memory_order_relaxed);
+}
+
 void scheduler::check(const io_context_options& options) {
     constexpr unsigned most_entries = 32'768;
     const unsigned entries = options.ring_entries;
@@ -54,7 +62,7 @@ void scheduler::check(const io_context_options& options) {
 
 scheduler::scheduler(io_context& context, const io_context_options& options,
                      std::unique_ptr<ring_backend> backend)
-    : queue_(options.starvation_limit), context_(context), options_(normalised(options)) {
+    : queue_(options.starvation_limit), context_(context), options_(normalised(options)), fork_generation_(fork_generation()) {
     check(options_);
     if (backend == nullptr) {
         backend = make_kernel_backend(options_);
@@ -70,7 +78,19 @@ scheduler::scheduler(io_context& context, const io_context_options& options,
     mutex_.own();
 }
 
-scheduler::~scheduler() { ::close(event_); }
+scheduler::~scheduler() {
+    // A thread that was to wake the loop may not have got round to it; until then it uses event_.
+    std::uint64_t written = 0;
+    while (written < wakes_owed_ && fork_generation_ == fork_generation()) {
+        std::uint64_t n = 0;
+        if (::read(event_, &n, sizeof n) == sizeof n) {
+            written += n;
+        } else {
+            std::this_thread::yield();
+        }
+    }
+    ::close(event_);
+}
 
 rung::statistics scheduler::statistics() noexcept {
     const lock_guard lock(*this);
@@ -98,29 +118,22 @@ rung::statistics scheduler::statistics() noexcept {
 }
 
 void scheduler::shutdown() noexcept {
-    std::optional<running_thread> self;
-    try {
-        self.emplace(*this);
-    } catch (const boost::system::system_error&) {
-        // The ring belongs to another thread and has operations in flight.
-        give_up_ring();
+    if (fork_generation_ != fork_generation()) {
+        return;  // the operations are the parent's, and so are their buffers
     }
+    running_thread self(*this);
+    self.runs_handlers = false;
     do {
         destroy_handlers();
-        if (!self) {
-            continue;
-        }
-        {
-            const lock_guard lock(*this);
-            submit_pending();
-            if (in_kernel_ != 0 && queue_.empty()) {
-                ring_->add_cancel_all();
-                ring_->publish();
-                note_error(ring_->wait(1, true, 100'000'000));
-                ring_->refresh();
-                wake_armed_ = false;
-                reap();
-            }
+        const lock_guard lock(*this);
+        submit_pending();
+        if (in_kernel_ != 0 && queue_.empty() && ring_->room() != 0) {
+            ring_->add_cancel_all();
+            wake_armed_ = false;
+            ring_->publish();
+            note_error(ring_->wait(ring_->unsubmitted(), true, 100'000'000));
+            ring_->refresh();
+            reap();
         }
     } while (in_flight_ != 0 || waits_ != 0 || !queue_.empty() || inbox_.filled());
 }
@@ -154,22 +167,6 @@ void scheduler::destroy_handlers() noexcept {
         }
         op->destroy();
     }
-}
-
-/// Takes the operations back from a ring that this thread may not enter.
-void scheduler::give_up_ring() noexcept {
-    // The kernel ends them in the background; ten seconds are far more than it takes.
-    constexpr auto step = std::chrono::microseconds(100);
-    constexpr int steps = 100'000;
-    ring_->abandon();
-    for (int i = 0; i < steps && in_kernel_ != 0; ++i) {
-        std::this_thread::sleep_for(step);
-        const lock_guard lock(*this);
-        reap();
-    }
-    // What the kernel may still write to is not freed.
-    const lock_guard lock(*this);
-    in_flight_ -= std::exchange(in_kernel_, 0);
 }
 
 }  // namespace rung::detail

@@ -26,6 +26,9 @@ namespace rung::detail {
 
 class running_thread;
 
+/// How many forks lie between this process and the one in which the program started.
+unsigned fork_generation() noexcept;
+
 /// The engine behind an `io_context`: run queues, ring, timers, and the loop over them.
 ///
 /// One lock guards it, which costs its owner next to nothing. The thread that made the context owns
@@ -88,7 +91,7 @@ private:
     void look_around() noexcept;
     bool await_work(running_thread& self, lock_guard& lock, std::int64_t deadline_ns);
     bool poll_ring() noexcept;
-    bool spin(std::int64_t until_ns) noexcept;
+    bool spin(lock_guard& lock, std::int64_t until_ns) noexcept;
     void sleep(running_thread& self, lock_guard& lock, std::int64_t now_ns, std::int64_t until_ns);
     bool follow(running_thread& self, std::int64_t deadline_ns);
     bool out_of_work(const running_thread* self) noexcept;
@@ -104,7 +107,6 @@ private:
     // scheduler_threads.cpp
     void enter(running_thread& self);
     void leave(running_thread& self) noexcept;
-    void attach();
 
     // scheduler_io.cpp
     bool flush(bool hungry) noexcept;
@@ -112,12 +114,15 @@ private:
     void submit() noexcept;
     void submit_pending() noexcept;
     void note_error(int error) noexcept;
+    void throw_error();
+    void flush_cancels() noexcept;
     void reap() noexcept;
     void completed(io_operation* op, std::int32_t result) noexcept;
     bool try_again(io_operation* op, std::int32_t result) noexcept;
     void finish(io_operation* op, std::int32_t result) noexcept;
     void end(io_operation* op, std::int32_t result) noexcept;
     static io_operation* leave_turn(io_operation* op) noexcept;
+    static std::int32_t cancelled_result(const io_operation& op, std::int32_t result) noexcept;
     static io_operation* newest_transfer(const io_list& list, bool receives) noexcept;
     void add_pending(io_operation* op) noexcept;
     void queue_entry(io_operation* op) noexcept;
@@ -125,7 +130,6 @@ private:
     void sweep_cancelled() noexcept;
     void finish_wait(wait_operation* op, bool aborted) noexcept;
     void destroy_handlers() noexcept;
-    void give_up_ring() noexcept;
     static void check(const io_context_options& options);
 
     struct counters {
@@ -168,11 +172,12 @@ private:
     std::condition_variable work_available_;
     bool wake_armed_ = false;  // the ring watches event_
     int ring_error_ = 0;
+    std::uint64_t wakes_owed_ = 0;  // writes to event_ that were promised
 
     // Any thread, atomic.
-    std::atomic<bool> stopped_{false};
+    alignas(64) std::atomic<bool> stopped_{false};
     std::atomic<std::int64_t> owner_work_{0};    // written under mutex_ by its owner
-    std::atomic<std::int64_t> foreign_work_{0};  // by everybody else
+    alignas(64) std::atomic<std::int64_t> foreign_work_{0};  // by everybody else
     std::atomic<std::uint64_t> wake_ups_{0};
     inbox inbox_;
 
@@ -180,6 +185,7 @@ private:
     io_context& context_;
     const io_context_options options_;
     int event_ = -1;
+    const unsigned fork_generation_;
 };
 
 /// One activation of `run…`, `poll…` or `shutdown` on this thread.

@@ -1,5 +1,6 @@
 /// Operations on their way into the kernel and back, and timers' waits.
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -9,6 +10,16 @@
 #include "transfer.hpp"
 
 namespace rung::detail {
+
+namespace {
+
+/// Whether there is urgent data, or an error. A wait for it ends with ordinary data, too.
+bool urgent_data(const io_operation& op) noexcept {
+    pollfd p{.fd = op.descriptor, .events = POLLPRI, .revents = 0};
+    return ::poll(&p, 1, 0) != 0;
+}
+
+}  // namespace
 
 void scheduler::start(io_operation* op, io_list* list, cancel_link* link) noexcept {
     const lock_guard lock(*this);
@@ -60,14 +71,9 @@ bool scheduler::flush(bool hungry) noexcept {
         return false;
     }
     sweep_cancelled();
-    while (cancels_ != nullptr) {
-        if (ring_->room() == 0) {
-            return true;
-        }
-        io_operation* const op = cancels_;
-        cancels_ = op->cancel_next;
-        op->cancel_queued = false;
-        ring_->add_cancel(*op);
+    flush_cancels();
+    if (cancels_ != nullptr) {
+        return true;
     }
     for (auto& waiting : pending_) {
         while (io_operation* const op = waiting.front()) {
@@ -77,10 +83,6 @@ bool scheduler::flush(bool hungry) noexcept {
             if (op->io_level == level::low && options_.low_io_in_flight != 0 &&
                 low_in_kernel_ >= options_.low_io_in_flight) {
                 break;
-            }
-            // As many as have room in the completion queue, so that it does not overflow.
-            if (in_kernel_ >= ring_->completion_capacity()) {
-                return false;
             }
             if (ring_->room() == 0) {
                 ++counters_.submission_overflows;
@@ -93,6 +95,16 @@ bool scheduler::flush(bool hungry) noexcept {
         }
     }
     return false;
+}
+
+/// Gives entries to cancellations, as many as fit.
+void scheduler::flush_cancels() noexcept {
+    while (cancels_ != nullptr && ring_->room() != 0) {
+        io_operation* const op = cancels_;
+        cancels_ = op->cancel_next;
+        op->cancel_queued = false;
+        ring_->add_cancel(*op);
+    }
 }
 
 /// Tries a receive that has not been tried, if it is likely to succeed. True if it did, or failed.
@@ -149,7 +161,18 @@ void scheduler::note_error(int error) noexcept {
     }
 }
 
+void scheduler::throw_error() {
+    if (ring_error_ != 0) [[unlikely]] {
+        throw boost::system::system_error(std::exchange(ring_error_, 0),
+                                          boost::system::system_category(),
+                                          "rung::io_context: entering the ring failed");
+    }
+}
+
 void scheduler::reap() noexcept {
+    if (leader_ != nullptr) {
+        return;  // a completion taken from under a sleeper could be the one that was to wake it
+    }
     while (ring_->ready()) {
         const completion c = ring_->take();
         if (c.tag > ring::wake_tag) {
@@ -165,15 +188,28 @@ void scheduler::completed(io_operation* op, std::int32_t result) noexcept {
     ++counters_.completions;
     --in_kernel_;
     low_in_kernel_ -= op->io_level == level::low ? 1 : 0;
-    if (!op->cancelled && try_again(op, result)) {
+    if (op->cancelled) {
+        result = cancelled_result(*op, result);
+    } else if (try_again(op, result)) {
         add_pending(op);
         return;
     }
     finish(op, result);
 }
 
+/// What a cancelled operation ends with: its result if it had one before the cancellation.
+std::int32_t scheduler::cancelled_result(const io_operation& op, std::int32_t result) noexcept {
+    const bool unfinished = op.polling || result == -EAGAIN || result == -EINTR ||
+                            result == -EINPROGRESS || result == -EALREADY;
+    return unfinished ? -ECANCELED : result;
+}
+
 /// Whether the kernel's answer is not the operation's end. The policy for each such answer is here.
 bool scheduler::try_again(io_operation* op, std::int32_t result) noexcept {
+    const bool waited = op->polling || op->kind == io_kind::wait;
+    if (waited && result > 0 && (op->events & POLLPRI) != 0 && !urgent_data(*op)) {
+        return true;
+    }
     if (op->polling) {
         op->polling = false;
         if (result > 0 && op->kind != io_kind::connect) {
@@ -182,6 +218,7 @@ bool scheduler::try_again(io_operation* op, std::int32_t result) noexcept {
     } else if (result >= 0) {
         return false;
     }
+    op->poll_first = false;
     const bool connecting = op->kind == io_kind::connect;
     switch (-result) {
         case EAGAIN:
@@ -238,9 +275,6 @@ io_operation* scheduler::leave_turn(io_operation* op) noexcept {
 }
 
 void scheduler::end(io_operation* op, std::int32_t result) noexcept {
-    if (op->cancelled && (result == -EINTR || (op->kind == io_kind::connect && result > 0))) {
-        result = -ECANCELED;
-    }
     if (op->kind == io_kind::connect && result > 0) {
         // The wait for the connection is over; how it went, the socket tells.
         int error = 0;
@@ -336,10 +370,18 @@ void scheduler::detach(io_list& list) noexcept {
         io_list::unlink(op);
         cancel_locked(op);
     }
+    if (in_kernel) {
+        if (leader_ != nullptr) {
+            ring_->await_taken();  // an entry that names the descriptor must not find it reused
+        }
+        while (cancels_ != nullptr && ring_error_ == 0) {
+            flush_cancels();
+            submit();
+        }
+        reap();
+    }
     if (self() == nullptr) {
         wake_if_asleep();
-    } else if (in_kernel) {
-        submit_pending();
     }
 }
 

@@ -44,7 +44,9 @@ constexpr std::int64_t shortest_sleep_ns = 2'000;
                 stop_locked();
                 return false;
             }
-            if (!await_work(self, lock, deadline_ns)) {
+            const bool go_on = await_work(self, lock, deadline_ns);
+            throw_error();
+            if (!go_on) {
                 return false;
             }
         }
@@ -64,8 +66,12 @@ constexpr std::int64_t shortest_sleep_ns = 2'000;
 std::size_t scheduler::run(std::int64_t deadline_ns, std::size_t limit) {
     running_thread self(*this);
     std::size_t n = 0;
+    const bool timed = deadline_ns != forever && deadline_ns != no_wait;
     while (n < limit && run_next(self, deadline_ns)) {
         ++n;
+        if (timed && clock::now_ns() >= deadline_ns) {
+            break;
+        }
     }
     return n;
 }
@@ -179,7 +185,7 @@ bool scheduler::await_work(running_thread& self, lock_guard& lock, std::int64_t 
         return true;
     }
     if (options_.spin_before_sleep.count() != 0) {
-        if (spin(until_ns)) {
+        if (spin(lock, until_ns)) {
             return true;
         }
         now_ns = clock::now_ns();
@@ -189,19 +195,23 @@ bool scheduler::await_work(running_thread& self, lock_guard& lock, std::int64_t 
 }
 
 /// Looks for work without sleeping. True if there is some, or if the time is up.
-bool scheduler::spin(std::int64_t until_ns) noexcept {
+bool scheduler::spin(lock_guard& lock, std::int64_t until_ns) noexcept {
+    submit_pending();
     const std::int64_t end_ns =
         std::min(until_ns, clock::now_ns() + options_.spin_before_sleep.count());
     for (;;) {
-        if (ring_->unsubmitted() != 0 || ring_->pending_work()) {
+        if (ring_->pending_work()) {
             submit();
         }
-        if (inbox_.filled() || ring_->ready() || stopped_.load(std::memory_order_relaxed)) {
+        if (!queue_.empty() || cancels_ != nullptr || in_flight_ != in_kernel_ ||
+            inbox_.filled() || ring_->ready() || stopped_.load(std::memory_order_relaxed)) {
             return true;
         }
         if (clock::now_ns() >= end_ns) {
             return until_ns <= end_ns;
         }
+        lock.unlock();  // for what other threads start, cancel or stop
+        lock.lock();
     }
 }
 
@@ -215,8 +225,11 @@ void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t now_n
         ring_->add_wake(event_);
         wake_armed_ = true;
     }
-    if (several_threads_) {
+    if (several_threads_ && ring_->unsubmitted() != 0) {
         submit();  // others may add entries while this thread sleeps
+        if (ring_->unsubmitted() != 0) {
+            return;
+        }
     }
     if (!inbox_.sleep()) {
         return;
@@ -240,18 +253,18 @@ void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t now_n
     lock.lock();
     leader_ = nullptr;
     self.idle_ = false;
-    inbox_.interrupt();
+    if (!inbox_.interrupt()) {
+        ++wakes_owed_;
+    }
     ring_->refresh();
     reap();
+    if (!several_threads_) {
+        mutex_.own();
+    }
     if (options_.measure_time) {
         counters_.sleep_time_ns += static_cast<std::uint64_t>(clock::now_ns() - begin_ns);
     }
     note_error(error);
-    if (ring_error_ != 0) {
-        throw boost::system::system_error(std::exchange(ring_error_, 0),
-                                          boost::system::system_category(),
-                                          "rung::io_context: waiting for the ring failed");
-    }
 }
 
 bool scheduler::follow(running_thread& self, std::int64_t deadline_ns) {

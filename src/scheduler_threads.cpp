@@ -40,9 +40,12 @@ void running_thread::capture_exception() noexcept {
 }
 
 void scheduler::enter(running_thread& self) {
+    if (fork_generation_ != fork_generation()) {
+        throw boost::system::system_error(
+            error::forked, "rung::io_context: make a new context in the child of a fork");
+    }
     const lock_guard lock(*this);
     if (threads_ == nullptr) {
-        attach();
         mutex_.own();
     } else if (self.nested_in_ == nullptr) {
         if (options_.concurrency_hint == 1) {
@@ -57,22 +60,6 @@ void scheduler::enter(running_thread& self) {
     threads_ = &self;
 }
 
-void scheduler::attach() {
-    if (ring_->attach_thread()) {
-        return;
-    }
-    // The kernel ties a ring of a single thread to the first that ran it.
-    if (in_kernel_ != 0) {
-        throw boost::system::system_error(
-            error::wrong_thread,
-            "rung::io_context: operations that another thread started are in flight, and the "
-            "concurrency_hint is 1; run it on that thread or make it without that hint");
-    }
-    ring_.emplace(make_kernel_backend(options_));
-    wake_armed_ = false;
-    ring_->attach_thread();
-}
-
 void scheduler::leave(running_thread& self) noexcept {
     const lock_guard lock(*this);
     submit_pending();  // what the last handler started must not wait for the next run
@@ -81,8 +68,8 @@ void scheduler::leave(running_thread& self) noexcept {
         at = &(*at)->next_;
     }
     *at = self.next_;
-    if (threads_ == nullptr) {
-        several_threads_ = false;
+    if (threads_ == nullptr || threads_->next_ == nullptr) {
+        several_threads_ = false;  // the one that remains may own the lock again; see sleep()
     }
     if (stopped()) {
         return;
@@ -90,7 +77,7 @@ void scheduler::leave(running_thread& self) noexcept {
     // The thread that leaves, maybe by an exception, may have been the one that would have noticed.
     if (out_of_work(nullptr)) {
         stop_locked();
-    } else if (several_threads_) {
+    } else if (threads_ != nullptr) {
         share_work();
     }
 }
@@ -102,9 +89,7 @@ void scheduler::stop() noexcept {
 
 void scheduler::stop_locked() noexcept {
     stopped_.store(true, std::memory_order_seq_cst);  // pairs with the check in sleep()
-    if (several_threads_) {
-        work_available_.notify_all();
-    }
+    work_available_.notify_all();
     wake_if_asleep();
 }
 
@@ -181,11 +166,18 @@ void scheduler::work_finished() noexcept {
         mutex_.unlock_as_owner();
         return;
     }
-    // A loop that goes to sleep marks itself first and counts again then; see sleep().
-    const std::int64_t foreign = foreign_work_.fetch_sub(1, std::memory_order_seq_cst) - 1;
-    if (owner_work_.load(std::memory_order_relaxed) + foreign == 0) {
-        wake_if_asleep();
+    // With the last work gone, `run()` returns and the context may be destroyed; so the step to zero
+    // is taken under the lock.
+    std::int64_t foreign = foreign_work_.load(std::memory_order_relaxed);
+    while (owner_work_.load(std::memory_order_relaxed) + foreign > 1) {
+        if (foreign_work_.compare_exchange_weak(foreign, foreign - 1, std::memory_order_seq_cst,
+                                                std::memory_order_relaxed)) {
+            return;
+        }
     }
+    const lock_guard lock(*this);
+    foreign_work_.fetch_sub(1, std::memory_order_seq_cst);
+    wake_if_asleep();
 }
 
 bool scheduler::out_of_work(const running_thread* self) noexcept {

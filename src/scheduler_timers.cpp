@@ -6,12 +6,14 @@ namespace rung::detail {
 
 void scheduler::wait(timer_node& t, std::int64_t deadline_ns, wait_operation* op,
                      cancel_link* link) {
-    const lock_guard lock(*this);
+    lock_guard lock(*this);
     if (t.waits.empty()) {
         try {
             timers_.reserve();
         } catch (...) {
+            lock.unlock();
             op->destroy();
+            lock.lock();
             throw;
         }
         t.deadline_ns = deadline_ns;

@@ -26,7 +26,7 @@ RUNG_RIVAL_CASE(operations_in_flight_follow_a_socket_that_is_moved) {
         outcome waited;
         b.async_receive(asio::buffer(in), into(received));
         loop.poll();
-        b.async_wait(b.wait_read, into(waited));  // not in the kernel yet
+        b.async_wait(b.wait_write, into(waited));  // not in the kernel yet
         stream constructed(std::move(b));
         BOOST_TEST(!b.is_open());
         BOOST_TEST(constructed.is_open());

@@ -188,6 +188,9 @@ int run(int argc, char** argv) {
         return EXIT_SUCCESS;
     }
     const core_pair cores = choose_cores(options.run.cores);
+    if (options.run.realtime) {
+        run_in_real_time();
+    }
     need_descriptors(*std::max_element(options.connections.begin(), options.connections.end()) +
                      descriptors_beside_connections);
     json_file json(options.run.json_path);

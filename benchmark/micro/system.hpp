@@ -50,8 +50,8 @@ struct asio_system : basic_system<asio::io_context> {
     static constexpr int one_runner = 1;
 };
 
-// Stock Asio without its locks, where no other thread may even post: fewer guarantees, and the least
-// that stock can cost. Shown beside the other.
+// Stock Asio without its locks, where no other thread may even post: fewer guarantees, and the
+// least that stock can cost. Shown beside the other.
 struct asio_unsafe_system : asio_system {
     static constexpr const char* name = "asio_unsafe";
     static constexpr int alone = BOOST_ASIO_CONCURRENCY_HINT_UNSAFE;

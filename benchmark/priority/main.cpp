@@ -182,6 +182,9 @@ int run(int argc, char** argv) {
         return EXIT_SUCCESS;
     }
     const core_pair cores = choose_cores(options.run.cores);
+    if (options.run.realtime) {
+        run_in_real_time();
+    }
     json_file json(options.run.json_path);
     const priority_workload& w = options.workload;
     std::cout << "bench_priority: " << describe_machine() << "\nflood: " << w.queued

@@ -110,6 +110,14 @@ void pin_thread(int core) {
     }
 }
 
+void run_in_real_time() {
+    sched_param parameters{};
+    parameters.sched_priority = 1;
+    if (::sched_setscheduler(0, SCHED_RR, &parameters) != 0) {
+        fail_errno("--realtime needs root, or CAP_SYS_NICE");
+    }
+}
+
 void need_descriptors(std::size_t needed) {
     rlimit limit;
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {

@@ -26,6 +26,11 @@ void pin_process(pid_t process, int core);
 /// Confines the calling thread, and threads that it starts later, to one core. Throws `failure`.
 void pin_thread(int core);
 
+/// Gives this process, and those that it starts later, a real-time schedule (SCHED_RR): other
+/// programs of the machine then wait, but for the 5 % that the kernel keeps for them. Throws
+/// `failure` if that is not permitted.
+void run_in_real_time();
+
 /// Makes sure that a process may have `needed` descriptors, by raising the soft limit as far as the
 /// hard one if it must. Child processes inherit it. Throws `failure` that names the cure.
 void need_descriptors(std::size_t needed);

@@ -29,6 +29,8 @@ void add_run_options(option_parser& parser, run_options& options) {
                      [&](const std::string& text) {
                          options.seconds = parse_number("--seconds", text, 1, 86'400);
                      });
+    parser.add_flag("--realtime", "keep other programs off the cores (needs root)",
+                    [&] { options.realtime = true; });
     parser.add_value("--cores", "A,B", "cores of the server and of the load",
                      [&](const std::string& text) { options.cores = text; });
 }

@@ -23,6 +23,7 @@ struct system {
 /// The options that every whole-program benchmark has.
 struct run_options {
     bool quick = false;
+    bool realtime = false;
     std::string json_path;
     std::vector<std::string> systems;  // empty: those that run by default
     std::string cores;

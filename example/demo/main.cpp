@@ -19,6 +19,9 @@ namespace {
 
 void run(const options& o) {
     std::ofstream file(o.svg);
+    if (!file) {
+        throw std::runtime_error("cannot write " + o.svg);
+    }
     std::cout << "bulk clients: " << o.measured.clients << ", urgent clients: 1, for about "
               << o.measured.seconds << " s\n\n"
               << std::flush;

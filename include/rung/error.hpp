@@ -12,6 +12,8 @@ enum class error {
     abandoned = 1,
     /// A context made for one thread (`concurrency_hint` 1) was run by a second one.
     wrong_thread,
+    /// The process is the child of a fork, and the context its parent's.
+    forked,
     /// An option of `io_context_options` has a value that cannot be used.
     bad_option,
     /// The backend that was asked for is not available in this build.

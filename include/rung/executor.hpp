@@ -61,7 +61,8 @@ public:
     }
     /// Whether this thread is inside a `run…` or `poll…` of the context.
     bool running_in_this_thread() const noexcept {
-        return detail::find_thread_state(*scheduler_) != nullptr;
+        const detail::thread_state* const here = detail::find_thread_state(*scheduler_);
+        return here != nullptr && here->runs_handlers;
     }
 
     /// Submits a function. With `blocking.possibly` (the default) it may run before the call
@@ -201,7 +202,7 @@ template <class Function>
 void executor::execute(Function&& f) const {
     detail::thread_state* const here =
         (bits_ & never_bit) != 0 ? nullptr : detail::find_thread_state(*scheduler_);
-    if (here == nullptr) {
+    if (here == nullptr || !here->runs_handlers) {
         const auto a = boost::asio::get_associated_allocator(f);
         post(std::forward<Function>(f), a);
         return;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <rung/clock.hpp>
@@ -54,8 +55,7 @@ struct io_context_options {
 /// Destruction destroys waiting handlers without calling them, once the kernel has let go of their
 /// buffers. No thread may be in `run…` or `poll…` then.
 /// Errors: the constructors throw `boost::system::system_error` naming cause and cure where the
-/// kernel refuses a ring, or the option that cannot be used. Needs Linux 5.19, and 6.1 with a
-/// concurrency hint of 1.
+/// kernel refuses a ring, or the option that cannot be used. Needs Linux 5.19.
 ///
 /// Example:
 ///
@@ -80,8 +80,8 @@ public:
     /// Runs handlers until the context is stopped or out of work; gives their number. An exception
     /// from a handler leaves it, and it may be called again.
     /// Errors: `system_error` with `rung::error::wrong_thread` where the concurrency hint was 1 and
-    /// a second thread calls while one is running, or while operations that another thread started
-    /// are in flight.
+    /// a second thread calls while one is running, and with `rung::error::forked` in the child of a
+    /// fork, which cannot use its parent's ring.
     count_type run();
     /// As `run()`, for at most that long.
     template <class Rep, class Period>
@@ -91,11 +91,7 @@ public:
     /// As `run()`, until that time at most.
     template <class Clock, class Duration>
     count_type run_until(const std::chrono::time_point<Clock, Duration>& abs_time) {
-        count_type n = 0;
-        while (run_one_until(abs_time) != 0) {
-            ++n;
-        }
-        return n;
+        return run_until(abs_time, unlimited);
     }
     /// Runs at most one handler, waiting for it.
     count_type run_one();
@@ -107,19 +103,7 @@ public:
     /// As `run_one()`, waiting until that time at most.
     template <class Clock, class Duration>
     count_type run_one_until(const std::chrono::time_point<Clock, Duration>& abs_time) {
-        // Handlers that are ready do not outlast the time, either.
-        for (auto now = Clock::now(); now < abs_time; now = Clock::now()) {
-            // Another clock may be set while we wait, so look at it again now and then.
-            std::chrono::nanoseconds step = std::chrono::seconds(1);
-            if (abs_time - now < step) {
-                step = std::chrono::ceil<std::chrono::nanoseconds>(abs_time - now);
-            }
-            const count_type n = run_one_before(clock::now() + step);
-            if (n != 0 || stopped()) {
-                return n;
-            }
-        }
-        return 0;
+        return run_until(abs_time, 1);
     }
     /// Runs the handlers that are ready, without waiting.
     count_type poll();
@@ -143,7 +127,27 @@ protected:
     io_context(const io_context_options& options, std::unique_ptr<detail::ring_backend> backend);
 
 private:
-    count_type run_one_before(clock::time_point deadline);
+    static constexpr count_type unlimited = std::numeric_limits<count_type>::max();
+
+    template <class Clock, class Duration>
+    count_type run_until(const std::chrono::time_point<Clock, Duration>& abs_time,
+                         count_type limit) {
+        count_type n = 0;
+        // Handlers that are ready do not outlast the time, either.
+        for (auto now = Clock::now(); now < abs_time && n < limit; now = Clock::now()) {
+            // Another clock may be set while we wait, so look at it again now and then.
+            std::chrono::nanoseconds step = std::chrono::seconds(1);
+            if (abs_time - now < step) {
+                step = std::chrono::ceil<std::chrono::nanoseconds>(abs_time - now);
+            }
+            n += run_before(clock::now() + step, limit - n);
+            if (stopped()) {
+                break;
+            }
+        }
+        return n;
+    }
+    count_type run_before(clock::time_point deadline, count_type limit);
 
     std::unique_ptr<detail::scheduler> scheduler_;
 };

@@ -29,7 +29,8 @@ struct script {
     using entries = std::vector<io_uring_sqe>;
 
     // What shall happen.
-    std::function<void(const entries& taken)> on_enter;  // for each enter with what it took
+    std::function<void(const entries& taken)> on_enter;  // for each enter, with what it took
+    std::function<void()> on_wait;                        // for each wait that finds no completion
     unsigned accept_at_most = 1U << 30;                   // entries taken in one enter
     std::deque<int> failures;                             // negated errno of the next enters
     int always_fail = 0;                                  // and of all after those
@@ -142,6 +143,10 @@ public:
             s.on_enter(taken);
         }
         s.show_completions();
+        if (min_complete != 0 && s.cq_tail == s.cq_head && s.on_wait) {
+            s.on_wait();
+            s.show_completions();
+        }
         if (min_complete != 0 && s.cq_tail == s.cq_head) {
             const int error = wait(timeout);
             return taken.empty() ? error : static_cast<int>(taken.size());

@@ -8,6 +8,7 @@ class scheduler;
 struct thread_state {
     const scheduler* running;  // whose loop this is
     thread_state* outer;       // the activation below on the same stack
+    bool runs_handlers = true;  // false in the destructor, which destroys them
 };
 
 /// The innermost activation of this thread, or null outside any loop.

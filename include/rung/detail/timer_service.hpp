@@ -52,10 +52,11 @@ public:
     void destroy(implementation_type& t) noexcept { cancel(t); }
     void move_construct(implementation_type& to, implementation_type& from) noexcept {
         construct(to);
+        to.expiry = from.expiry;  // before the move, after which the loop may look at it
         if (from.may_have_waits) {
             engine::move_timer(*engine_, to, from);
         }
-        to.expiry = std::exchange(from.expiry, time_type());
+        from.expiry = time_type();
         to.may_have_waits = std::exchange(from.may_have_waits, false);
     }
     void converting_move_construct(implementation_type& to, timer_service&,
