@@ -6,6 +6,7 @@
 #include <exception>
 #include <iostream>
 #include <rung/rung.hpp>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -54,7 +55,7 @@ task ask(std::string name, tcp::endpoint server) {
         answer.resize(name.size());
         co_await asio::async_read(socket, asio::buffer(answer), use_task);
         if (answer != name) {
-            throw std::runtime_error(name + " was answered " + answer);
+            throw std::runtime_error("a client was answered " + answer);
         }
     }
     std::cout << name << " is done\n";

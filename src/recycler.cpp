@@ -9,7 +9,7 @@ constinit thread_local recycler::thread_cache recycler::cache_{};
 /// Full magazines of one size class, for any thread to take.
 struct recycler::depot {
     /// What the depot may hold; beyond it, blocks go back to the system.
-    static constexpr std::size_t limit_bytes = std::size_t{8} << 20;
+    static constexpr std::size_t limit_bytes = std::size_t{32} << 20;
 
     std::mutex mutex;
     block* first = nullptr;     // guarded by mutex

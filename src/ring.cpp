@@ -126,6 +126,12 @@ int ring::wait(unsigned count, bool block, std::int64_t timeout_ns) noexcept {
 }
 
 void ring::refresh() noexcept {
+    note_taken();
+    const unsigned flags = std::atomic_ref(*memory_.sq_flags).load(std::memory_order_relaxed);
+    overflows_ += (flags & IORING_SQ_CQ_OVERFLOW) != 0 ? 1 : 0;
+}
+
+void ring::note_taken() noexcept {
     head_ = std::atomic_ref(*memory_.sq_head).load(std::memory_order_acquire);
 }
 
@@ -133,7 +139,7 @@ void ring::await_taken() noexcept {
     // The other thread is on its way into the kernel; should that refuse an entry, it stays untaken.
     constexpr int most_yields = 10'000;
     for (int i = 0; i < most_yields && head_ != tail_; ++i) {
-        refresh();
+        note_taken();
         if (head_ != tail_) {
             std::this_thread::yield();
         }

@@ -29,7 +29,6 @@ public:
     explicit ring(std::unique_ptr<ring_backend> backend) noexcept;
 
     rung::backend kind() const noexcept { return backend_->kind(); }
-    unsigned completion_capacity() const noexcept { return memory_.cq_entries; }
 
     /// How many entries fit before the next `submit`.
     unsigned room() const noexcept { return memory_.sq_entries - (tail_ - head_); }
@@ -55,7 +54,7 @@ public:
     /// Submits `count` entries and, if `block`, waits for a completion, for `timeout_ns` at most if
     /// that is not negative. Touches nothing that other threads use.
     int wait(unsigned count, bool block, std::int64_t timeout_ns) noexcept;
-    /// Notes how many entries the backend has taken.
+    /// Notes how many entries the backend has taken, and whether it keeps completions aside.
     void refresh() noexcept;
 
     /// Waits until the backend has taken what another thread is just handing over in `wait`.
@@ -78,19 +77,19 @@ public:
         std::atomic_ref(*memory_.cq_head).store(cq_head_, std::memory_order_release);
     }
 
-    /// How many completions the backend had to keep aside.
-    std::uint64_t overflows() const noexcept {
-        return std::atomic_ref(*memory_.cq_overflow).load(std::memory_order_relaxed);
-    }
+    /// How often the backend was found to keep completions aside, for want of room.
+    std::uint64_t overflows() const noexcept { return overflows_; }
 
 private:
     io_uring_sqe* next() noexcept;
+    void note_taken() noexcept;
 
     std::unique_ptr<ring_backend> backend_;
     ring_memory memory_;
     unsigned tail_ = 0;  // entries added so far
     unsigned head_ = 0;  // entries that the backend has taken
     unsigned cq_head_ = 0;
+    std::uint64_t overflows_ = 0;
 };
 
 }  // namespace rung::detail

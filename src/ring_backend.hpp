@@ -18,7 +18,6 @@ struct ring_memory {
     unsigned* sq_flags = nullptr;
     unsigned* cq_head = nullptr;  // advanced by the ring
     unsigned* cq_tail = nullptr;  // advanced by the backend
-    unsigned* cq_overflow = nullptr;
     io_uring_sqe* sqes = nullptr;
     io_uring_cqe* cqes = nullptr;
     unsigned sq_entries = 0;

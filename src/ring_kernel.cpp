@@ -68,7 +68,6 @@ public:
                 .sq_flags = ring_.sq.kflags,
                 .cq_head = ring_.cq.khead,
                 .cq_tail = ring_.cq.ktail,
-                .cq_overflow = ring_.cq.koverflow,
                 .sqes = ring_.sq.sqes,
                 .cqes = ring_.cq.cqes,
                 .sq_entries = params_.sq_entries,

@@ -127,15 +127,26 @@ void scheduler::shutdown() noexcept {
         destroy_handlers();
         const lock_guard lock(*this);
         submit_pending();
-        if (in_kernel_ != 0 && queue_.empty() && ring_->room() != 0) {
-            ring_->add_cancel_all();
-            wake_armed_ = false;
-            ring_->publish();
-            note_error(ring_->wait(ring_->unsubmitted(), true, 100'000'000));
-            ring_->refresh();
-            reap();
+        if (in_kernel_ != 0 && queue_.empty()) {
+            cancel_everything();
         }
     } while (in_flight_ != 0 || waits_ != 0 || !queue_.empty() || inbox_.filled());
+}
+
+/// Has the kernel end every operation, and waits for some that take their time.
+void scheduler::cancel_everything() noexcept {
+    constexpr std::int64_t ask_again_ns = 100'000'000;
+    if (ring_->room() != 0) {
+        ring_->add_cancel_all();
+        wake_armed_ = false;
+    }
+    submit();
+    reap();
+    if (in_kernel_ != 0 && queue_.empty()) {
+        note_error(ring_->wait(ring_->publish(), true, ask_again_ns));
+        ring_->refresh();
+        reap();
+    }
 }
 
 /// Destroys what is queued and what waits, until that leaves nothing behind.

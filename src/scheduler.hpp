@@ -108,6 +108,12 @@ private:
     void enter(running_thread& self);
     void leave(running_thread& self) noexcept;
 
+    // scheduler_cancel.cpp
+    void cancel_locked(io_operation* op) noexcept;
+    void flush_cancels() noexcept;
+    void sweep_cancelled() noexcept;
+    void await_departure(lock_guard& lock, io_list& leaving) noexcept;
+
     // scheduler_io.cpp
     bool flush(bool hungry) noexcept;
     bool try_now(io_operation* op) noexcept;
@@ -115,7 +121,6 @@ private:
     void submit_pending() noexcept;
     void note_error(int error) noexcept;
     void throw_error();
-    void flush_cancels() noexcept;
     void reap() noexcept;
     void completed(io_operation* op, std::int32_t result) noexcept;
     bool try_again(io_operation* op, std::int32_t result) noexcept;
@@ -126,9 +131,8 @@ private:
     static io_operation* newest_transfer(const io_list& list, bool receives) noexcept;
     void add_pending(io_operation* op) noexcept;
     void queue_entry(io_operation* op) noexcept;
-    void cancel_locked(io_operation* op) noexcept;
-    void sweep_cancelled() noexcept;
     void finish_wait(wait_operation* op, bool aborted) noexcept;
+    void cancel_everything() noexcept;
     void destroy_handlers() noexcept;
     static void check(const io_context_options& options);
 

@@ -1,4 +1,4 @@
-/// Operations on their way into the kernel and back, and timers' waits.
+/// Operations on their way into the kernel and back.
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -46,6 +46,19 @@ void scheduler::start(io_operation* op, io_list* list, cancel_link* link) noexce
     } else if (several_threads_ && leader_ != nullptr) {
         submit_pending();  // the handler may wait for it, and the sleeper would not know
     }
+}
+
+io_operation* scheduler::newest_transfer(const io_list& list, bool receives) noexcept {
+    io_operation* op = list.front();
+    while (op != nullptr && !(receives ? op->receives() : op->sends())) {
+        op = op->list_next;
+    }
+    return op;
+}
+
+bool scheduler::has_transfers(const io_list& list, bool receives) noexcept {
+    const lock_guard lock(*this);
+    return newest_transfer(list, receives) != nullptr;
 }
 
 void scheduler::add_pending(io_operation* op) noexcept {
@@ -97,16 +110,6 @@ bool scheduler::flush(bool hungry) noexcept {
     return false;
 }
 
-/// Gives entries to cancellations, as many as fit.
-void scheduler::flush_cancels() noexcept {
-    while (cancels_ != nullptr && ring_->room() != 0) {
-        io_operation* const op = cancels_;
-        cancels_ = op->cancel_next;
-        op->cancel_queued = false;
-        ring_->add_cancel(*op);
-    }
-}
-
 /// Tries a receive that has not been tried, if it is likely to succeed. True if it did, or failed.
 bool scheduler::try_now(io_operation* op) noexcept {
     // With several threads the lock is not to be held over a call that the ring can make.
@@ -142,9 +145,9 @@ void scheduler::submit_pending() noexcept {
             return;
         }
         submit();
+        reap();  // what ends at once makes room for the rest
         more = more && ring_->room() != 0;
     }
-    reap();
 }
 
 void scheduler::note_error(int error) noexcept {
@@ -296,120 +299,6 @@ void scheduler::end(io_operation* op, std::int32_t result) noexcept {
     --in_flight_;
     urgent_io_ -= op->level_ == level::high ? 1 : 0;
     queue_.push(op);
-}
-
-void scheduler::cancel_locked(io_operation* op) noexcept {
-    if (std::exchange(op->cancelled, true)) {
-        return;
-    }
-    if (op->at == io_operation::state::behind) {
-        return;  // it ends when what is ahead of it does, or at once where it alone was cancelled
-    }
-    if (op->at == io_operation::state::waiting) {
-        ++cancelled_pending_;
-    } else if (leader_ == nullptr && ring_->withdraw(*op)) {
-        --in_kernel_;
-        low_in_kernel_ -= op->io_level == level::low ? 1 : 0;
-        finish(op, -ECANCELED);
-    } else {
-        op->cancel_queued = true;
-        op->cancel_next = cancels_;
-        cancels_ = op;
-    }
-}
-
-/// Finishes what was cancelled before it had an entry.
-void scheduler::sweep_cancelled() noexcept {
-    if (cancelled_pending_ == 0) {
-        return;
-    }
-    cancelled_pending_ = 0;
-    for (auto& waiting : pending_) {
-        intrusive_queue<io_operation> all;
-        all.take(waiting);
-        while (io_operation* const op = all.pop()) {
-            if (op->cancelled) {
-                finish(op, -ECANCELED);
-            } else {
-                waiting.push(op);
-            }
-        }
-    }
-}
-
-io_operation* scheduler::newest_transfer(const io_list& list, bool receives) noexcept {
-    io_operation* op = list.front();
-    while (op != nullptr && !(receives ? op->receives() : op->sends())) {
-        op = op->list_next;
-    }
-    return op;
-}
-
-bool scheduler::has_transfers(const io_list& list, bool receives) noexcept {
-    const lock_guard lock(*this);
-    return newest_transfer(list, receives) != nullptr;
-}
-
-void scheduler::cancel_all(io_list& list) noexcept {
-    const lock_guard lock(*this);
-    io_operation* next = nullptr;
-    for (io_operation* op = list.front(); op != nullptr; op = next) {
-        next = op->list_next;
-        cancel_locked(op);
-    }
-    if (self() == nullptr) {
-        wake_if_asleep();
-    }
-}
-
-void scheduler::detach(io_list& list) noexcept {
-    const lock_guard lock(*this);
-    bool in_kernel = false;
-    while (io_operation* const op = list.front()) {
-        in_kernel = in_kernel || op->at == io_operation::state::in_kernel;
-        io_list::unlink(op);
-        cancel_locked(op);
-    }
-    if (in_kernel) {
-        if (leader_ != nullptr) {
-            ring_->await_taken();  // an entry that names the descriptor must not find it reused
-        }
-        while (cancels_ != nullptr && ring_error_ == 0) {
-            flush_cancels();
-            submit();
-        }
-        reap();
-    }
-    if (self() == nullptr) {
-        wake_if_asleep();
-    }
-}
-
-void scheduler::move_list(io_list& to, io_list& from) noexcept {
-    const lock_guard lock(*this);
-    to.take(from);
-}
-
-void scheduler::cancel(cancel_link& link) noexcept {
-    const lock_guard lock(*this);
-    auto* const op = static_cast<io_operation*>(link.op.load(std::memory_order_relaxed));
-    if (op == nullptr) {
-        return;
-    }
-    cancel_locked(op);
-    if (op->at == io_operation::state::behind) {
-        finish(op, -ECANCELED);
-    }
-    if (self() == nullptr) {
-        wake_if_asleep();
-    }
-}
-
-void scheduler::unlink(cancel_link& link) noexcept {
-    const lock_guard lock(*this);
-    if (auto* const op = link.op.load(std::memory_order_relaxed)) {
-        op->unlink_slot();
-    }
 }
 
 }  // namespace rung::detail

@@ -1,6 +1,7 @@
 /// The loop: which handler runs next, and how long to sleep for one.
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "scheduler.hpp"
@@ -130,16 +131,33 @@ void scheduler::drain_inbox() noexcept {
 }
 
 void scheduler::fire_timers(std::int64_t now_ns) noexcept {
-    while (timer_node* const t = timers_.expire(now_ns)) {
-        if (t->recheck != nullptr) {
-            const std::int64_t deadline_ns = t->recheck(*t);
+    // The rest has its turn after these handlers, which find their timers still in the cache. What
+    // has been asked of memory for all of them arrives while the first are seen to.
+    constexpr std::size_t most = 64;
+    std::array<timer_node*, most> due;
+    std::size_t n = 0;
+    while (n < most) {
+        timer_node* const t = timers_.expire(now_ns);
+        if (t == nullptr) {
+            break;
+        }
+        __builtin_prefetch(t);
+        due[n++] = t;
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+        __builtin_prefetch(due[i]->waits.front(), 1);
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+        timer_node& t = *due[i];
+        if (t.recheck != nullptr) {
+            const std::int64_t deadline_ns = t.recheck(t);
             if (deadline_ns > now_ns) {
-                t->deadline_ns = deadline_ns;
-                timers_.arm(*t);
+                t.deadline_ns = deadline_ns;
+                timers_.arm(t);
                 continue;
             }
         }
-        while (operation* const op = t->waits.pop()) {
+        while (operation* const op = t.waits.pop()) {
             finish_wait(static_cast<wait_operation*>(op), false);
         }
     }

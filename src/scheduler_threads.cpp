@@ -46,6 +46,7 @@ void scheduler::enter(running_thread& self) {
     }
     const lock_guard lock(*this);
     if (threads_ == nullptr) {
+        ring_error_ = 0;  // a failure of an earlier run shows again if it lasts
         mutex_.own();
     } else if (self.nested_in_ == nullptr) {
         if (options_.concurrency_hint == 1) {

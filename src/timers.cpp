@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <new>
 #include <utility>
 
 namespace rung::detail {
@@ -21,45 +22,79 @@ unsigned timers::level_of(std::uint64_t tick, std::uint64_t now_tick) noexcept {
 
 void timers::arm(timer_node& t) noexcept {
     ++count_;
-    insert(t);
+    insert({t.deadline_ns, &t});
 }
 
-void timers::insert(timer_node& t) noexcept {
-    const std::uint64_t tick = tick_of(t.deadline_ns);
-    if (tick <= tick_) {
-        heap_push(t);
-        return;
+void timers::insert(entry e) noexcept {
+    const std::uint64_t tick = tick_of(e.deadline_ns);
+    if (tick > tick_) {
+        const unsigned l = level_of(tick, tick_);
+        if (push_slot(e, l, static_cast<unsigned>(tick >> (l * slot_bits)) % slots)) {
+            return;
+        }
     }
-    const unsigned l = level_of(tick, tick_);
-    push_slot(t, l, static_cast<unsigned>(tick >> (l * slot_bits)) % slots);
+    heap_push(e);
 }
 
-void timers::push_slot(timer_node& t, unsigned l, unsigned s) noexcept {
-    ring& r = wheel_[l];
+/// False where there is no memory: then the heap, which has room for every timer, takes it.
+bool timers::push_slot(entry e, unsigned l, unsigned s) noexcept {
+    chunk*& slot = wheel_[l].slot[s];
+    if (slot == nullptr || slot->used == chunk::room) {
+        chunk* const c = new_chunk();
+        if (c == nullptr) {
+            return false;
+        }
+        c->next = slot;
+        slot = c;
+        wheel_[l].occupied |= std::uint64_t{1} << s;
+    }
+    entry& place = slot->entries[slot->used++];
+    place = e;
+    timer_node& t = *e.timer;
     t.at = timer_node::place::wheel;
     t.wheel_level = static_cast<std::uint8_t>(l);
     t.slot = static_cast<std::uint8_t>(s);
-    t.previous = nullptr;
-    t.next = r.slot[s];
-    if (t.next != nullptr) {
-        t.next->previous = &t;
-    }
-    r.slot[s] = &t;
-    r.occupied |= std::uint64_t{1} << s;
+    t.entry = &place;
+    return true;
 }
 
-void timers::unlink_slot(timer_node& t) noexcept {
+void timers::remove_from_slot(timer_node& t) noexcept {
     ring& r = wheel_[t.wheel_level];
-    if (t.previous != nullptr) {
-        t.previous->next = t.next;
-    } else {
-        r.slot[t.slot] = t.next;
-        if (t.next == nullptr) {
+    chunk*& slot = r.slot[t.slot];
+    const entry last = slot->entries[--slot->used];
+    *static_cast<entry*>(t.entry) = last;
+    last.timer->entry = t.entry;
+    if (slot->used == 0) {
+        chunk* const empty = std::exchange(slot, slot->next);
+        free_chunk(empty);
+        if (slot == nullptr) {
             r.occupied &= ~(std::uint64_t{1} << t.slot);
         }
     }
-    if (t.next != nullptr) {
-        t.next->previous = t.previous;
+}
+
+timers::chunk* timers::new_chunk() noexcept {
+    if (stock_ == nullptr) {
+        return new (std::nothrow) chunk;
+    }
+    return std::exchange(stock_, stock_->next);
+}
+
+void timers::free_chunk(chunk* c) noexcept {
+    c->used = 0;
+    c->next = std::exchange(stock_, c);
+}
+
+timers::~timers() {
+    while (stock_ != nullptr) {
+        delete std::exchange(stock_, stock_->next);
+    }
+    for (ring& r : wheel_) {
+        for (chunk* c : r.slot) {
+            while (c != nullptr) {
+                delete std::exchange(c, c->next);
+            }
+        }
     }
 }
 
@@ -68,35 +103,35 @@ void timers::disarm(timer_node& t) noexcept {
         case timer_node::place::none:
             return;
         case timer_node::place::heap:
-            heap_remove(t.heap_index);
+            heap_remove(t.index);
             break;
         case timer_node::place::wheel:
-            unlink_slot(t);
+            remove_from_slot(t);
             break;
     }
     --count_;
 }
 
 void timers::replace(timer_node& from, timer_node& to) noexcept {
-    to.at = std::exchange(from.at, timer_node::place::none);
+    to.at = from.at;
     to.wheel_level = from.wheel_level;
     to.slot = from.slot;
-    to.heap_index = from.heap_index;
-    to.next = from.next;
-    to.previous = from.previous;
+    to.index = from.index;
+    to.entry = from.entry;
     if (to.at == timer_node::place::heap) {
-        heap_[to.heap_index].timer = &to;
+        heap_[to.index].timer = &to;
     } else if (to.at == timer_node::place::wheel) {
-        (to.previous != nullptr ? to.previous->next : wheel_[to.wheel_level].slot[to.slot]) = &to;
-        if (to.next != nullptr) {
-            to.next->previous = &to;
-        }
+        static_cast<entry*>(to.entry)->timer = &to;
     }
+    from.at = timer_node::place::none;
 }
 
 timer_node* timers::expire(std::int64_t now_ns) noexcept {
-    if (const std::uint64_t tick = tick_of(now_ns); tick > tick_) {
-        advance(tick);
+    const std::uint64_t now_tick = tick_of(now_ns);
+    // One slot at a time, so that the heap stays small and what comes out of it is in the cache.
+    while (tick_ < now_tick &&
+           (heap_.empty() || tick_of(heap_.front().deadline_ns) > tick_)) {
+        advance(now_tick);
     }
     if (heap_.empty() || heap_.front().deadline_ns > now_ns) {
         return nullptr;
@@ -106,24 +141,25 @@ timer_node* timers::expire(std::int64_t now_ns) noexcept {
     return t;
 }
 
-void timers::advance(std::uint64_t tick) noexcept {
-    for (;;) {
-        unsigned l = 0;
-        unsigned s = 0;
-        const std::uint64_t next = next_slot_tick(l, s);
-        if (next > tick) {
-            break;
-        }
-        // Time stands at the slot's beginning while its timers find their new places.
-        tick_ = next;
-        ring& r = wheel_[l];
-        timer_node* t = std::exchange(r.slot[s], nullptr);
-        r.occupied &= ~(std::uint64_t{1} << s);
-        while (t != nullptr) {
-            insert(*std::exchange(t, t->next));
-        }
+/// Goes on to the next slot that is not empty, but not beyond `limit`.
+void timers::advance(std::uint64_t limit) noexcept {
+    unsigned l = 0;
+    unsigned s = 0;
+    const std::uint64_t next = next_slot_tick(l, s);
+    if (next > limit) {
+        tick_ = limit;
+        return;
     }
-    tick_ = tick;
+    // Time stands at the slot's beginning while its timers find their new places.
+    tick_ = next;
+    wheel_[l].occupied &= ~(std::uint64_t{1} << s);
+    chunk* c = std::exchange(wheel_[l].slot[s], nullptr);
+    while (c != nullptr) {
+        for (std::uint32_t i = 0; i < c->used; ++i) {
+            insert(c->entries[i]);
+        }
+        free_chunk(std::exchange(c, c->next));
+    }
 }
 
 std::uint64_t timers::next_slot_tick(unsigned& l, unsigned& s) const noexcept {
@@ -142,15 +178,13 @@ std::uint64_t timers::next_slot_tick(unsigned& l, unsigned& s) const noexcept {
 }
 
 std::int64_t timers::next_ns() const noexcept {
-    if (!heap_.empty()) {
-        return heap_.front().deadline_ns;
-    }
     unsigned l = 0;
     unsigned s = 0;
     const std::uint64_t tick = next_slot_tick(l, s);
-    return tick > (static_cast<std::uint64_t>(never) >> tick_bits)
-               ? never
-               : static_cast<std::int64_t>(tick << tick_bits);
+    const std::int64_t slot_ns = tick > (static_cast<std::uint64_t>(never) >> tick_bits)
+                                     ? never
+                                     : static_cast<std::int64_t>(tick << tick_bits);
+    return heap_.empty() ? slot_ns : std::min(heap_.front().deadline_ns, slot_ns);
 }
 
 timer_node* timers::any() const noexcept {
@@ -159,16 +193,16 @@ timer_node* timers::any() const noexcept {
     }
     for (const ring& r : wheel_) {
         if (r.occupied != 0) {
-            return r.slot[static_cast<std::size_t>(std::countr_zero(r.occupied))];
+            return r.slot[static_cast<std::size_t>(std::countr_zero(r.occupied))]->entries[0].timer;
         }
     }
     return nullptr;
 }
 
-void timers::heap_push(timer_node& t) noexcept {
-    t.at = timer_node::place::heap;
-    heap_.push_back({});
-    sift_up(heap_.size() - 1, {t.deadline_ns, &t});
+void timers::heap_push(entry e) noexcept {
+    e.timer->at = timer_node::place::heap;
+    heap_.push_back(e);
+    sift_up(heap_.size() - 1, e);
 }
 
 void timers::heap_remove(std::size_t i) noexcept {

@@ -156,8 +156,8 @@ BOOST_AUTO_TEST_CASE(ten_thousand_operations_pass_through_a_queue_of_a_few_entri
                 BOOST_TEST(st.completions == n);
                 BOOST_TEST(st.in_flight == 0U);
                 BOOST_TEST(st.submission_overflows > 0U);
-                BOOST_TEST(st.completion_overflows == 0U);
-                BOOST_TEST(f.s->most_in_flight <= 4 * entries);
+                // All of them at once are more than the completion queue holds.
+                BOOST_TEST((st.completion_overflows > 0) == !at_once);
             }
         }
     }

@@ -80,12 +80,15 @@ bool parse(int argc, char** argv, priority_options& options) {
            [&w](std::size_t n) { w.handler_us = n; });
     number("--period", "US", "from one urgent event to the next (default 200)", 20, 100'000,
            [&w](std::size_t n) { w.period_us = n; });
-    number("--window", "MS", "length of a measured window (default 250)", 10, 60'000,
+    number("--window", "MS", "length of a measured window (default 250; quick 100)", 10, 60'000,
            [&w](std::size_t n) { w.window_ms = n; });
     number("--bulk", "N", "bulk connections of urgent_echo (default 16)", 0, 1'000,
            [&options](std::size_t n) { options.bulk_connections = n; });
     if (!parser.parse(argc, argv)) {
         return false;
+    }
+    if (w.window_ms == 0) {
+        w.window_ms = options.run.quick ? 100 : 250;
     }
     for (const std::string& name : options.workloads) {
         if (name != "urgent_handler" && name != "urgent_echo") {

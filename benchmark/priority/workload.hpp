@@ -18,7 +18,7 @@ struct priority_workload {
     std::size_t queued = 2000;      // flood handlers in the queue, half of them normal, half low
     std::uint64_t handler_us = 5;   // how long each of them computes
     std::uint64_t period_us = 200;  // from one urgent event to the next
-    std::uint64_t window_ms = 250;
+    std::uint64_t window_ms = 0;
     int load_core = 0;  // where urgent handlers are posted from
 
     /// What starts caches, connections and queues up, before the window.

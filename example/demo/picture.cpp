@@ -23,9 +23,7 @@ std::string duration(double us) {
 class plot {
 public:
     explicit plot(const comparison& c) {
-        double least = 1e9;
-        double most = 0;
-        double slowest = 2;
+        double least = 1e9, most = 0, slowest = 2;
         for (const auto* values : {&c.stock.urgent_us, &c.rung.urgent_us}) {
             least = std::min(least, quantile(*values, 0));
             most = std::max(most, quantile(*values, 1));
@@ -38,7 +36,7 @@ public:
 
     std::string axes() const {
         std::string text;
-        for (double decade = std::ceil(low_); decade <= high_; ++decade) {
+        for (int decade = static_cast<int>(std::ceil(low_)); decade <= high_; ++decade) {
             const double us = std::pow(10, decade);
             text += format("<path class='grid' d='M%g %.1fH%g'/>\n", left, y(us), right);
             const std::string label = us < 1000 ? format("%g µs", us) : format("%g ms", us / 1000);
@@ -64,8 +62,9 @@ public:
         const double down = labels_above ? -9 : 19;
         std::string text =
             format("<path class='line %s' d='M%.1f %.1f", style, x(0), y(quantile(r.urgent_us, 0)));
-        for (double nines = 0; nines < last; nines += 0.02) {
-            const double share = 1 - std::pow(10, -std::min(nines + 0.02, last));
+        constexpr int steps = 250;
+        for (int i = 1; i <= steps; ++i) {
+            const double share = 1 - std::pow(10, -last * i / steps);
             text += format("L%.1f %.1f", x(share), y(quantile(r.urgent_us, share)));
         }
         text += "'/>\n";

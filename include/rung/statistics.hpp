@@ -36,7 +36,7 @@ struct statistics {
     std::uint64_t remote_posts = 0;
     /// Times that an operation found the submission queue full and waited for room.
     std::uint64_t submission_overflows = 0;
-    /// Completions that the kernel had to keep aside because the completion queue was full.
+    /// Times that the completion queue was found full, and the kernel kept completions aside.
     std::uint64_t completion_overflows = 0;
     /// Operations started again because the kernel ended them early (the thread that had submitted
     /// them exited, a signal, a descriptor in non-blocking mode).

@@ -86,7 +86,11 @@ public:
     static constexpr bool ours = std::is_same_v<Context, rung::io_context>;
 
     explicit loop(const mode& m)
-        : mode_(m), descriptors_(open_descriptors()), context_(make_context<Context>(m)) {}
+        : loop(m, [&m] { return make_context<Context>(m); }) {}
+    /// For a context with other options.
+    template <class Make>
+    loop(const mode& m, Make make)
+        : mode_(m), descriptors_(open_descriptors()), context_(make()) {}
     ~loop() {
         if (context_ != nullptr) {
             destroy();

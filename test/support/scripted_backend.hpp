@@ -1,10 +1,11 @@
 #pragma once
 
 #include <linux/io_uring.h>
-#include <poll.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
@@ -73,7 +74,6 @@ private:
     void show_completions();
 
     std::deque<io_uring_cqe> ready;
-    int wake_descriptor = -1;
     unsigned idle = 0;  // waits in a row that ended without a completion
 
     // The two queues.
@@ -84,7 +84,6 @@ private:
     unsigned sq_flags = 0;
     unsigned cq_head = 0;
     unsigned cq_tail = 0;
-    unsigned cq_overflow = 0;
 };
 
 inline void script::show_completions() {
@@ -93,12 +92,7 @@ inline void script::show_completions() {
         ready.pop_front();
         std::atomic_ref(cq_tail).store(cq_tail + 1, std::memory_order_release);
     }
-    if (ready.empty()) {
-        sq_flags = 0;
-    } else {
-        sq_flags = IORING_SQ_CQ_OVERFLOW;
-        cq_overflow = static_cast<unsigned>(ready.size());
-    }
+    sq_flags = ready.empty() ? 0 : IORING_SQ_CQ_OVERFLOW;
 }
 
 /// A backend without a kernel: rings in ordinary memory, completions from a script.
@@ -108,6 +102,7 @@ public:
         script_->sqes.resize(entries);
         script_->cqes.resize(4UL * entries);
     }
+    ~scripted_backend() override { watch_wake_ups(-1); }
 
     rung::detail::ring_memory memory() noexcept override {
         script& s = *script_;
@@ -116,7 +111,6 @@ public:
                 .sq_flags = &s.sq_flags,
                 .cq_head = &s.cq_head,
                 .cq_tail = &s.cq_tail,
-                .cq_overflow = &s.cq_overflow,
                 .sqes = s.sqes.data(),
                 .cqes = s.cqes.data(),
                 .sq_entries = static_cast<unsigned>(s.sqes.size()),
@@ -166,7 +160,7 @@ private:
                 cancel(e);
             } else if (e.user_data == rung::detail::ring::wake_tag) {
                 s.control.push_back(e);
-                s.wake_descriptor = e.fd;
+                watch_wake_ups(e.fd);
             } else if (e.user_data == rung::detail::ring::ignored_tag) {
                 s.complete(e, 0);
             } else {
@@ -182,7 +176,8 @@ private:
         script& s = *script_;
         ++s.cancels;
         const bool all = (e.cancel_flags & IORING_ASYNC_CANCEL_ANY) != 0;
-        if (all && std::exchange(s.wake_descriptor, -1) != -1) {
+        if (all && wake_watch_ != -1) {
+            watch_wake_ups(-1);
             s.complete(rung::detail::ring::wake_tag, -ECANCELED);
         }
         std::int32_t found = 0;
@@ -197,6 +192,18 @@ private:
         }
     }
 
+    /// Watches a descriptor as the kernel's repeated poll does: for each time that it is written to.
+    void watch_wake_ups(int descriptor) {
+        if (wake_watch_ != -1) {
+            ::close(std::exchange(wake_watch_, -1));
+        }
+        if (descriptor != -1) {
+            wake_watch_ = ::epoll_create1(EPOLL_CLOEXEC);
+            epoll_event e{.events = EPOLLIN | EPOLLET, .data = {}};
+            ::epoll_ctl(wake_watch_, EPOLL_CTL_ADD, descriptor, &e);
+        }
+    }
+
     /// Waits for another thread's wake-up, for a moment at most.
     int wait(const timespec* timeout) {
         script& s = *script_;
@@ -205,11 +212,11 @@ private:
         if (timeout != nullptr && timeout->tv_sec == 0) {
             limit_ms = std::min(moment_ms, static_cast<int>(timeout->tv_nsec / 1'000'000) + 1);
         }
-        pollfd p{.fd = s.wake_descriptor, .events = POLLIN, .revents = 0};
-        if (::poll(&p, 1, limit_ms) == 1) {
-            std::uint64_t count = 0;
-            static_cast<void>(::read(p.fd, &count, sizeof count) == sizeof count);
-            s.complete(rung::detail::ring::wake_tag, POLLIN, IORING_CQE_F_MORE);
+        epoll_event e{};
+        if (wake_watch_ == -1) {
+            ::usleep(static_cast<useconds_t>(limit_ms) * 1'000);
+        } else if (::epoll_wait(wake_watch_, &e, 1, limit_ms) == 1) {
+            s.complete(rung::detail::ring::wake_tag, EPOLLIN, IORING_CQE_F_MORE);
             s.show_completions();
             s.idle = 0;
             return 0;
@@ -222,7 +229,7 @@ private:
     }
 
     void limit_idleness() {
-        constexpr unsigned limit = 2'000;
+        constexpr unsigned limit = 1'000;
         if (++script_->idle > limit) {
             std::fputs("The loop waits for what the script never brings.\n", stderr);
             std::abort();
@@ -230,6 +237,7 @@ private:
     }
 
     std::shared_ptr<script> script_;
+    int wake_watch_ = -1;
 };
 
 /// A context over a scripted backend.
