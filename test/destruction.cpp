@@ -1,294 +1,292 @@
-// The end of a context that still has work: handlers are destroyed, not called, and nothing is
-// left.
+// A context that is destroyed with operations of every kind in flight: no handler runs, every
+// handler is destroyed, and the kernel has let go of the buffers.
 
-#include <boost/asio.hpp>
-#include <boost/test/unit_test.hpp>
-#include <chrono>
-#include <memory>
-#include <optional>
-#include <rung/rung.hpp>
-#include <stdexcept>
-#include <thread>
-#include <utility>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <future>
 
 #include "called_once.hpp"
-#include "context_fixture.hpp"
-#include "contexts.hpp"
+#include "peers.hpp"
+#include "rivals.hpp"
 
-namespace asio = boost::asio;
-using namespace std::chrono_literals;
+using namespace test;
+namespace error = asio::error;
 
 namespace {
 
-/// Counts its own copies that are alive, in `alive`.
-class counted {
+/// Objects with operations in flight, which live as long as the handlers of those.
+template <class Loop>
+class session : public std::enable_shared_from_this<session<Loop>> {
 public:
-    explicit counted(int& alive) : alive_(&alive) { ++*alive_; }
-    counted(const counted& other) : counted(*other.alive_) {}
-    counted& operator=(const counted&) = default;
-    ~counted() { --*alive_; }
+    /// Bytes that the session's operations write to and read from, and that outlive it.
+    struct memory {
+        std::array<char, 64> in{};
+        std::string out = pattern(20'000'000);
+    };
+
+    session(Loop& l, memory& m)
+        : memory_(m),
+          pair_(local_pair(l)),
+          acceptor_(listener(l)),
+          connecting_(l.context(), tcp::v4()),
+          accepted_(l.context()),
+          timer_(l.context(), std::chrono::hours(1)) {}
+
+    /// Another descriptor of the socket that receives, so that what is sent to it is kept.
+    int duplicate() { return ::dup(pair_.first.native_handle()); }
+    int duplicate_of_peer() { return ::dup(pair_.second.native_handle()); }
+
+    void start() {
+        using wait = asio::socket_base;
+        auto& [a, b] = pair_;
+        char* const in = memory_.in.data();
+        a.async_receive(asio::buffer(in, 8), uncalled());
+        a.async_receive(std::array<asio::mutable_buffer, 2>{asio::buffer(in + 8, 8),
+                                                            asio::buffer(in + 16, 8)},
+                        uncalled());
+        a.async_wait(wait::wait_read, uncalled());
+        a.async_wait(wait::wait_error, uncalled());
+        b.async_wait(wait::wait_error, uncalled());
+        asio::async_write(a, asio::buffer(memory_.out), uncalled());
+        acceptor_.async_accept(accepted_, uncalled());
+        acceptor_.async_accept(uncalled());
+        acceptor_.async_wait(wait::wait_read, uncalled());
+        connecting_.async_connect(port_.endpoint(), uncalled());
+        timer_.async_wait(uncalled());
+        timer_.async_wait(uncalled());
+    }
 
 private:
-    int* alive_;
+    auto uncalled() {
+        return called_once([self = this->shared_from_this()](auto&&...) {}, 0);
+    }
+
+    memory& memory_;
+    std::pair<typename Loop::local_socket, typename Loop::local_socket> pair_;
+    typename Loop::tcp_acceptor acceptor_;
+    deaf_port port_;
+    typename Loop::tcp_socket connecting_;
+    typename Loop::tcp_socket accepted_;
+    typename Loop::timer timer_;
 };
 
-template <class Context>
-struct workload {
-    workload(Context& c, int& alive) : ctx(c), probe(alive) {}
-    Context& ctx;
-    counted probe;
-    test::timer_of<Context> timers[3]{test::timer_of<Context>(ctx), test::timer_of<Context>(ctx),
-                                      test::timer_of<Context>(ctx)};
-};
+/// Who runs the context, and who destroys it.
+enum class runner { same_thread, thread_that_has_ended, thread_that_lives_on };
 
-template <class Context>
-asio::awaitable<void> waits_and_posts(std::shared_ptr<workload<Context>> w) {
-    test::timer_of<Context> own(w->ctx, 1ms);
-    co_await own.async_wait(asio::use_awaitable);
-    co_await asio::post(asio::use_awaitable);
-    own.expires_after(1ms);
-    co_await own.async_wait(asio::use_awaitable);
+/// Runs what is ready of the context, as `who` says, and destroys it here.
+template <class Loop>
+void run_and_destroy(Loop& loop, runner who) {
+    if (who == runner::same_thread) {
+        loop.poll();
+        loop.destroy();
+        return;
+    }
+    std::promise<void> ran;
+    std::promise<void> destroyed;
+    std::thread other([&] {
+        loop.context().run_for(std::chrono::milliseconds(5));
+        ran.set_value();
+        if (who == runner::thread_that_lives_on) {
+            destroyed.get_future().wait();
+        }
+    });
+    if (who == runner::thread_that_has_ended) {
+        other.join();
+    } else {
+        ran.get_future().wait();
+    }
+    loop.destroy();
+    destroyed.set_value();
+    if (other.joinable()) {
+        other.join();
+    }
 }
 
-/// Handlers of every kind: posted at each level, nested, through a strand, of timers that expire
-/// and that are cancelled, of a coroutine, and with work of their own. All keep the workload alive.
-template <class Context>
-void start(Context& ctx, int& alive) {
-    const auto w = std::make_shared<workload<Context>>(ctx, alive);
-    const auto ex = ctx.get_executor();
-    const auto strand = asio::make_strand(ex);
-    const auto post_more = [w](const auto& to, int n) {
-        for (int i = 0; i < n; ++i) {
-            asio::post(to, [w] {});
-        }
+template <class Loop>
+void destroy_with_everything_in_flight(Loop& loop, runner who) {
+    typename session<Loop>::memory memory;
+    int socket = -1;
+    int peer = -1;
+    std::weak_ptr<session<Loop>> alive;
+    {
+        const auto s = std::make_shared<session<Loop>>(loop, memory);
+        alive = s;
+        socket = s->duplicate();
+        peer = s->duplicate_of_peer();
+        s->start();
+    }
+    run_and_destroy(loop, who);
+    BOOST_TEST(alive.expired());
+
+    const auto before = memory.in;
+    BOOST_TEST(::send(peer, "for nobody else", 15, 0) == 15);
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    BOOST_TEST((memory.in == before));
+    char in[20];
+    BOOST_TEST(::recv(socket, in, sizeof in, MSG_DONTWAIT) == 15);
+    ::close(socket);
+    ::close(peer);
+}
+
+RUNG_RIVAL_CASE(operations_in_flight_are_destroyed_and_their_buffers_left_alone) {
+    destroy_with_everything_in_flight(loop, runner::same_thread);
+}
+
+RUNG_RIVAL_CASE(another_thread_that_has_ended_may_have_run_the_context) {
+    destroy_with_everything_in_flight(loop, runner::thread_that_has_ended);
+}
+
+RUNG_RIVAL_CASE(another_thread_that_lives_on_may_have_run_the_context) {
+    destroy_with_everything_in_flight(loop, runner::thread_that_lives_on);
+}
+
+RUNG_RIVAL_CASE(what_nobody_ever_ran_is_destroyed_too) {
+    typename session<Loop>::memory memory;
+    auto s = std::make_shared<session<Loop>>(loop, memory);
+    std::weak_ptr<session<Loop>> alive = s;
+    s->start();
+    s.reset();
+    loop.destroy();
+    BOOST_TEST(alive.expired());
+}
+
+RUNG_RIVAL_CASE(completions_that_nobody_handled_leave_no_descriptor_behind) {
+    auto clients = std::make_unique<std::vector<typename Loop::tcp_socket>>();
+    auto acceptor = std::make_unique<typename Loop::tcp_acceptor>(listener(loop));
+    for (int i = 0; i < 8; ++i) {
+        acceptor->async_accept([](error_code, typename Loop::tcp_socket) {});
+    }
+    loop.context().restart();
+    loop.context().poll_one();
+    for (int i = 0; i < 8; ++i) {
+        clients->emplace_back(loop.context()).connect(acceptor->local_endpoint());
+    }
+    loop.context().restart();
+    loop.context().poll_one();  // several connections may be accepted, one handler has run
+    clients.reset();
+    acceptor.reset();
+    loop.destroy();
+}
+
+RUNG_RIVAL_CASE(suspended_coroutines_are_destroyed) {
+    struct counted {
+        explicit counted(int& n) : count(++n) {}
+        ~counted() { --count; }
+        counted(const counted&) = delete;
+        counted& operator=(const counted&) = delete;
+        int& count;
     };
-    for (const rung::priority p :
-         {rung::priority::low, rung::priority::high, rung::priority::normal}) {
-        asio::post(asio::prefer(ex, p), [=, probe = counted(alive)] {
-            post_more(ex, 2);
-            asio::dispatch(strand, [=] { post_more(strand, 1); });
+    int frames = 0;
+    auto objects = std::make_shared<std::pair<typename Loop::local_socket,
+                                              typename Loop::local_socket>>(local_pair(loop));
+    for (int i = 0; i < 5; ++i) {
+        asio::co_spawn(
+            loop.executor(),
+            [objects, &frames, &loop]() -> asio::awaitable<void> {
+                const counted here(frames);
+                typename Loop::timer timer(loop.context(), std::chrono::hours(1));
+                char in[4];
+                co_await asio::post(asio::use_awaitable);
+                asio::co_spawn(
+                    loop.executor(),
+                    [objects, &frames, &in]() -> asio::awaitable<void> {
+                        const counted inner(frames);
+                        co_await objects->first.async_receive(asio::buffer(in),
+                                                              asio::use_awaitable);
+                    },
+                    asio::detached);
+                co_await timer.async_wait(asio::use_awaitable);
+            },
+            asio::detached);
+    }
+    objects.reset();
+    loop.poll();
+    BOOST_TEST(frames == 10);
+    loop.destroy();
+    BOOST_TEST(frames == 0);
+}
+
+RUNG_RIVAL_CASE(handlers_that_start_new_operations_when_destroyed_are_no_trouble) {
+    struct restless {
+        std::shared_ptr<typename Loop::local_socket> socket;
+        std::shared_ptr<typename Loop::timer> timer;
+        int* generations;
+        restless(const restless&) = default;
+        restless(restless&&) = default;
+        restless(std::shared_ptr<typename Loop::local_socket> s,
+                 std::shared_ptr<typename Loop::timer> t, int* g)
+            : socket(std::move(s)), timer(std::move(t)), generations(g) {}
+        ~restless() {
+            if (socket != nullptr && ++*generations < 20) {
+                asio::post(socket->get_executor(), restless(socket, timer, generations));
+            }
+        }
+        void operator()() const { BOOST_ERROR("called"); }
+    };
+    int generations = 0;
+    {
+        auto [a, b] = local_pair(loop);
+        auto socket = std::make_shared<typename Loop::local_socket>(std::move(a));
+        auto timer = std::make_shared<typename Loop::timer>(loop.context());
+        asio::post(loop.context(), restless(socket, timer, &generations));
+    }
+    loop.destroy();
+    BOOST_TEST(generations >= 1);
+}
+
+/// One echo after another, until it is stopped by the destruction of its context.
+template <class Loop>
+struct echo : std::enable_shared_from_this<echo<Loop>> {
+    explicit echo(Loop& l) : pair(local_pair(l)), timer(l.context()) {}
+    void go() {
+        const auto self = this->shared_from_this();
+        pair.second.async_receive(asio::buffer(in), [self](error_code, std::size_t n) {
+            self->timer.expires_after(std::chrono::microseconds(1));
+            self->timer.async_wait([self, n](error_code) {
+                asio::async_write(self->pair.second, asio::buffer(self->in, n),
+                                  [self](error_code, std::size_t) {});
+            });
+        });
+        pair.first.async_send(asio::buffer("abc", 3), [self](error_code, std::size_t) {
+            self->pair.first.async_receive(asio::buffer(self->back),
+                                           [self](error_code, std::size_t) {
+                                               if (++self->rounds < 4) {
+                                                   self->go();
+                                               }
+                                           });
         });
     }
-    for (int i = 0; i < 3; ++i) {
-        w->timers[i].expires_after(std::chrono::milliseconds(i) + (i == 2 ? 1h : 0h));
-        w->timers[i].async_wait(asio::bind_executor(strand, [=](boost::system::error_code ec) {
-            post_more(ex, ec ? 2 : 1);
-            w->timers[2].cancel();
-        }));
-    }
-    asio::co_spawn(ctx, waits_and_posts(w), [w](const std::exception_ptr& e) { BOOST_TEST(!e); });
-    asio::post(ctx, [w, guard = asio::make_work_guard(ctx)] {});
-}
-
-/// Posts itself again when it is destroyed, so many times.
-template <class Executor>
-class comes_again {
-public:
-    comes_again(Executor ex, int times, int& destroyed)
-        : ex_(std::move(ex)), times_(times), destroyed_(&destroyed) {}
-    comes_again(comes_again&& other) noexcept
-        : ex_(other.ex_),
-          times_(other.times_),
-          destroyed_(std::exchange(other.destroyed_, nullptr)) {}
-    ~comes_again() {
-        if (destroyed_ != nullptr) {
-            ++*destroyed_;
-            if (times_ > 0) {
-                asio::post(ex_, comes_again(ex_, times_ - 1, *destroyed_));
-            }
-        }
-    }
-    void operator()() const { BOOST_ERROR("called"); }
-
-private:
-    Executor ex_;
-    int times_;
-    int* destroyed_;
+    std::pair<typename Loop::local_socket, typename Loop::local_socket> pair;
+    typename Loop::timer timer;
+    char in[4];
+    char back[4];
+    int rounds = 0;
 };
 
-}  // namespace
-
-BOOST_AUTO_TEST_CASE_TEMPLATE(handlers_are_destroyed_and_not_called, Context, test::contexts) {
-    const std::size_t descriptors = test::open_descriptors();
-    {
-        Context ctx;
-        auto strand = asio::make_strand(ctx);
-        test::timer_of<Context> far(ctx, 1h);
-        test::timer_of<Context> over(ctx, 0s);
-        const auto start_all = [&] {
-            asio::post(ctx, test::never());
-            asio::defer(asio::prefer(ctx.get_executor(), rung::priority::low), test::never());
-            asio::post(asio::prefer(ctx.get_executor(), rung::priority::high), test::never());
-            asio::post(strand, test::never());
-            far.async_wait(test::never());
-            over.async_wait(asio::bind_executor(strand, test::never()));
-            ctx.stop();
-        };
-        asio::post(ctx, start_all);
-        std::thread([&] { asio::post(ctx, start_all); }).join();
-        BOOST_TEST(ctx.run() == 1U);
-    }
-    BOOST_TEST(test::open_descriptors() == descriptors);
-}
-
-BOOST_AUTO_TEST_CASE_TEMPLATE(a_context_may_end_without_ever_having_run, Context, test::contexts) {
-    int alive = 0;
-    {
-        Context ctx;
-        start(ctx, alive);
-        BOOST_TEST(alive > 0);
-    }
-    BOOST_TEST(alive == 0);
-}
-
-BOOST_AUTO_TEST_CASE_TEMPLATE(a_context_may_end_after_every_number_of_handlers, Context,
-                              test::contexts) {
-    int alive = 0;
-    std::size_t all = 0;
-    {
-        Context ctx;
-        start(ctx, alive);
-        all = ctx.run_for(test::long_enough);
-        BOOST_TEST(ctx.stopped());
-        BOOST_TEST(alive == 0);
-    }
-    BOOST_TEST(all > 20U);
-    for (std::size_t n = 1; n < all; ++n) {
-        {
-            Context ctx;
-            start(ctx, alive);
-            for (std::size_t i = 0; i < n && ctx.run_one_for(test::long_enough) != 0; ++i) {
-            }
+RUNG_RIVAL_CASE(after_any_number_of_handlers_the_rest_can_be_destroyed) {
+    constexpr int all = 20;  // four rounds of five handlers
+    for (int n = 0; n <= all; ++n) {
+        Loop own(modes[n % 3]);
+        auto e = std::make_shared<echo<Loop>>(own);
+        std::weak_ptr<echo<Loop>> alive = e;
+        e->go();
+        e.reset();
+        std::size_t ran = 0;
+        while (ran < static_cast<std::size_t>(n) &&
+               own.context().run_one_for(std::chrono::seconds(5)) != 0) {
+            ++ran;
         }
-        BOOST_TEST_CONTEXT("after " << n << " of " << all) { BOOST_TEST(alive == 0); }
+        BOOST_TEST(ran == static_cast<std::size_t>(n));
+        BOOST_TEST(alive.expired() == (n == all));
+        own.destroy();
+        BOOST_TEST(alive.expired());
     }
 }
-
-BOOST_AUTO_TEST_CASE_TEMPLATE(handlers_may_own_what_they_wait_for, Context, test::contexts) {
-    int alive = 0;
-    {
-        Context ctx;
-        auto timer = std::make_shared<test::timer_of<Context>>(ctx, 1h);
-        timer->async_wait([timer, probe = counted(alive)](auto) {});
-        auto second = std::make_shared<test::timer_of<Context>>(ctx, 1h);
-        timer->async_wait([second, probe = counted(alive)](auto) {});
-        second->async_wait([timer, probe = counted(alive)](auto) {});
-        asio::post(ctx, [timer, second, probe = counted(alive)] {});
-        BOOST_TEST(alive == 4);
-    }
-    BOOST_TEST(alive == 0);
-}
-
-BOOST_AUTO_TEST_CASE_TEMPLATE(handlers_may_post_again_when_they_are_destroyed, Context,
-                              test::contexts) {
-    int destroyed = 0;
-    {
-        Context ctx;
-        asio::post(ctx, comes_again(ctx.get_executor(), 5, destroyed));
-        asio::post(ctx, comes_again(asio::make_strand(ctx), 3, destroyed));
-        asio::post(ctx, comes_again(asio::any_io_executor(ctx.get_executor()), 3, destroyed));
-    }
-    BOOST_TEST(destroyed == 6 + 4 + 4);
-}
-
-BOOST_AUTO_TEST_CASE(handlers_may_wait_again_when_they_are_destroyed) {
-    using timer = test::timer_of<rung::io_context>;
-    struct waits_again {
-        std::shared_ptr<timer> on;
-        std::shared_ptr<int> times;
-        ~waits_again() {
-            if (on != nullptr && times.use_count() == 1 && --*times > 0) {
-                on->async_wait(waits_again{on, std::make_shared<int>(*times)});
-            }
-        }
-        waits_again(std::shared_ptr<timer> t, std::shared_ptr<int> n)
-            : on(std::move(t)), times(std::move(n)) {}
-        waits_again(waits_again&&) = default;
-        void operator()(boost::system::error_code) const { BOOST_ERROR("called"); }
-    };
-    std::weak_ptr<timer> watch;
-    {
-        rung::io_context ctx;
-        const auto t = std::make_shared<timer>(ctx, 1h);
-        watch = t;
-        t->async_wait(waits_again{t, std::make_shared<int>(5)});
-    }
-    BOOST_TEST(watch.expired());
-}
-
-BOOST_AUTO_TEST_CASE_TEMPLATE(coroutines_unwind, Context, test::contexts) {
-    int alive = 0;
-    {
-        Context ctx;
-        const auto suspended = [&](int waits) -> asio::awaitable<void> {
-            const counted outer(alive);
-            test::timer_of<Context> far(ctx, 1h);
-            // A child's frame goes with its parent's.
-            co_await [](test::timer_of<Context>& t, int n, int& a) -> asio::awaitable<void> {
-                const counted inner(a);
-                for (; n > 0; --n) {
-                    co_await asio::post(asio::use_awaitable);
-                }
-                co_await t.async_wait(asio::use_awaitable);
-            }(far, waits, alive);
-        };
-        for (int i = 0; i < 5; ++i) {
-            asio::co_spawn(ctx, suspended(i), asio::detached);
-        }
-        ctx.poll_one();
-        ctx.poll_one();
-        ctx.poll_one();
-        BOOST_TEST(alive > 0);
-    }
-    BOOST_TEST(alive == 0);
-}
-
-BOOST_AUTO_TEST_CASE_TEMPLATE(after_an_exception_the_rest_is_destroyed, Context, test::contexts) {
-    int alive = 0;
-    {
-        Context ctx;
-        asio::post(ctx, [probe = counted(alive)] { throw std::runtime_error("thrown"); });
-        start(ctx, alive);
-        BOOST_CHECK_THROW(ctx.run(), std::runtime_error);
-        BOOST_TEST(alive > 0);
-    }
-    BOOST_TEST(alive == 0);
-}
-
-namespace {
-
-/// A service that holds handlers until its shutdown, and an executor that is work until its end.
-class holder : public asio::execution_context::service {
-public:
-    using key_type = holder;
-    static inline asio::execution_context::id id;
-
-    explicit holder(asio::execution_context& ctx) : service(ctx) {}
-    void shutdown() override {
-        held_.reset();
-        ++shutdowns;
-    }
-    void hold(std::shared_ptr<void> what) { held_ = std::move(what); }
-
-    static inline int shutdowns = 0;
-
-private:
-    std::shared_ptr<void> held_;
-};
 
 }  // namespace
-
-BOOST_AUTO_TEST_CASE_TEMPLATE(services_are_shut_down_and_may_post_meanwhile, Context,
-                              test::contexts) {
-    int destroyed = 0;
-    holder::shutdowns = 0;
-    {
-        Context ctx;
-        using executor = typename Context::executor_type;
-        asio::use_service<holder>(ctx).hold(
-            std::make_shared<comes_again<executor>>(ctx.get_executor(), 3, destroyed));
-        asio::post(ctx, test::never());
-    }
-    BOOST_TEST(holder::shutdowns == 1);
-    BOOST_TEST(destroyed == 4);
-}

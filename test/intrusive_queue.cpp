@@ -85,7 +85,7 @@ BOOST_AUTO_TEST_CASE(random_operations_agree_with_a_deque) {
     std::vector<node> nodes(40);
     queue q;
     std::deque<node*> model;
-    for (int i = 0; i < 200'000; ++i) {
+    for (int i = 0; i < 100'000; ++i) {
         node& n = nodes[random() % nodes.size()];
         switch (random() % 3) {
             case 0:

@@ -59,7 +59,7 @@ public:
             for (std::size_t i = 0; i < waits; ++i) {
                 b.async_wait(b.wait_read, note);
             }
-            b.async_wait(b.wait_read, [&, &b = b](error_code ec) {
+            b.async_wait(b.wait_read, [this, note, &b = b](error_code ec) {
                 note(ec);
                 if (!ec) {
                     failed += b.receive(asio::buffer(in_, 1)) == 1 ? 0 : 1;
@@ -302,8 +302,8 @@ RUNG_RIVAL_CASE(without_descriptors_no_socket_opens_and_those_that_are_open_work
     error_code ec;
     s.open(tcp::v4(), ec);
     BOOST_TEST(ec == error_code(error::no_descriptors));
-    BOOST_CHECK_THROW(s.async_connect(tcp::endpoint(tcp::v4(), 9), [](error_code) {}),
-                      boost::system::system_error);
+    outcome connected;
+    s.async_connect(tcp::endpoint(tcp::v4(), 9), into(connected));
     outcome sent;
     outcome received;
     char in[4];
@@ -311,6 +311,7 @@ RUNG_RIVAL_CASE(without_descriptors_no_socket_opens_and_those_that_are_open_work
     loop.poll();
     a.async_send(asio::buffer("abc", 3), into(sent));
     loop.run();
+    BOOST_TEST(connected == failed(error::no_descriptors));
     BOOST_TEST(sent == done(3));
     BOOST_TEST(received == done(3));
 }

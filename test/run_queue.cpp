@@ -177,10 +177,10 @@ BOOST_AUTO_TEST_CASE(it_counts_what_waits_and_what_was_taken_at_each_level) {
 }
 
 BOOST_AUTO_TEST_CASE(no_way_of_posting_makes_a_level_wait_longer_than_the_limit) {
-    BOOST_TEST(broken_ways(3, 6, 0) == 0U);
-    BOOST_TEST(broken_ways(3, 5, 6) == 0U);
-    BOOST_TEST(broken_ways(4, 5, 6) == 0U);
-    BOOST_TEST(broken_ways(5, 6, 2) == 0U);
+    BOOST_TEST(broken_ways(3, 5, 0) == 0U);
+    BOOST_TEST(broken_ways(3, 5, 2) == 0U);
+    BOOST_TEST(broken_ways(4, 5, 2) == 0U);
+    BOOST_TEST(broken_ways(5, 5, 3) == 0U);
 }
 
 BOOST_AUTO_TEST_CASE(random_floods_make_no_level_wait_longer_than_the_limit) {
@@ -189,7 +189,7 @@ BOOST_AUTO_TEST_CASE(random_floods_make_no_level_wait_longer_than_the_limit) {
         checked_queue q(limit);
         std::uint64_t broken = 0;
         std::array<unsigned, levels> chance{};  // of 16, to post at this level before a handler
-        for (int i = 0; i < 60'000; ++i) {
+        for (int i = 0; i < 30'000; ++i) {
             if (i % 500 == 0) {
                 chance = {static_cast<unsigned>(random() % 17), static_cast<unsigned>(random() % 9),
                           static_cast<unsigned>(random() % 5)};

@@ -57,8 +57,8 @@ struct script {
 
     /// Ends everything that is in flight.
     void complete_all(std::int32_t result) {
-        for (const io_uring_sqe& e : entries(in_flight)) {
-            complete(e, result);
+        for (const io_uring_sqe& e : std::exchange(in_flight, {})) {
+            ready.push_back({.user_data = e.user_data, .res = result, .flags = 0});
         }
     }
 

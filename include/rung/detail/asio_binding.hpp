@@ -8,6 +8,7 @@
 /// a Boost that differs fails here and says why.
 
 #include <boost/asio/basic_socket.hpp>
+#include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/detail/buffer_sequence_adapter.hpp>
 #include <boost/asio/detail/chrono_time_traits.hpp>
@@ -73,6 +74,11 @@ struct is_native_executor<boost::asio::strand<Inner>> : is_native_executor<Inner
 /// `executor_with_default`), and strands over those.
 template <class Executor>
 concept native_executor = is_native_executor<Executor>::value;
+
+/// A protocol whose sockets and acceptors are native. Those of the others are guests.
+template <class Protocol>
+concept native_protocol =
+    std::is_same_v<typename Protocol::socket, boost::asio::basic_stream_socket<Protocol>>;
 
 /// The `rung::executor` within a native executor.
 template <native_executor Executor>
@@ -149,7 +155,7 @@ private:
 
 namespace boost::asio::detail {
 
-template <class Protocol, rung::detail::native_executor Executor>
+template <rung::detail::native_protocol Protocol, rung::detail::native_executor Executor>
 class io_object_impl<reactive_socket_service<Protocol>, Executor>
     : public rung::detail::native_object<rung::detail::socket_service<Protocol>, Executor> {
     using base = rung::detail::native_object<rung::detail::socket_service<Protocol>, Executor>;
