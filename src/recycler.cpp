@@ -8,9 +8,6 @@ constinit thread_local recycler::thread_cache recycler::cache_{};
 
 /// Full magazines of one size class, for any thread to take.
 struct recycler::depot {
-    /// What the depot may hold; beyond it, blocks go back to the system.
-    static constexpr std::size_t limit_bytes = std::size_t{32} << 20;
-
     std::mutex mutex;
     block* first = nullptr;     // guarded by mutex
     std::size_t magazines = 0;  // guarded by mutex
@@ -83,7 +80,7 @@ void recycler::spill(void* p, std::size_t c) noexcept {
     {
         depot& d = depot_of(c);
         const std::lock_guard lock(d.mutex);
-        if ((d.magazines + 1) * capacity(c) * (smallest << c) <= depot::limit_bytes) {
+        if ((d.magazines + 1) * capacity(c) * (smallest << c) <= depot_limit_bytes) {
             surplus->next_magazine = d.first;
             d.first = surplus;
             ++d.magazines;

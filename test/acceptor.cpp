@@ -130,8 +130,7 @@ RUNG_RIVAL_CASE(the_asynchronous_forms_accept_one_connection_each) {
                 loop.run();
                 BOOST_TEST(o == done());
                 BOOST_TEST(servers.back().remote_endpoint() == clients.back().local_endpoint());
-                BOOST_TEST(
-                    (peer == tcp::endpoint() || peer == clients.back().local_endpoint()));
+                BOOST_TEST((peer == tcp::endpoint() || peer == clients.back().local_endpoint()));
             }
         };
         check([&](socket& s, outcome& o) { acceptor.async_accept(s, into(o)); });
@@ -140,9 +139,7 @@ RUNG_RIVAL_CASE(the_asynchronous_forms_accept_one_connection_each) {
         check([&](socket& s, outcome& o) { acceptor.async_accept(into(o, s)); });
         check([&](socket& s, outcome& o) { acceptor.async_accept(peer, into(o, s)); });
         BOOST_TEST(peer == clients.back().local_endpoint());
-        check([&](socket& s, outcome& o) {
-            acceptor.async_accept(loop.context(), into(o, s));
-        });
+        check([&](socket& s, outcome& o) { acceptor.async_accept(loop.context(), into(o, s)); });
         check([&](socket& s, outcome& o) {
             acceptor.async_accept(loop.executor(), peer, into(o, s));
         });

@@ -278,8 +278,8 @@ RUNG_RIVAL_CASE(a_cancelled_coroutine_cancels_what_it_awaits) {
         [&, &b = b]() -> awaited<Loop> {
             char in[4];
             try {
-                co_await b.async_receive(
-                    asio::buffer(in), asio::use_awaitable_t<typename Loop::executor_type>{});
+                co_await b.async_receive(asio::buffer(in),
+                                         asio::use_awaitable_t<typename Loop::executor_type>{});
             } catch (const boost::system::system_error& e) {
                 seen = e.code();
             }

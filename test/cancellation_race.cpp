@@ -158,17 +158,17 @@ RUNG_RIVAL_CASE(another_thread_may_post_the_cancellation_into_the_strand) {
         }
         b.async_receive(
             asio::buffer(in),
-            asio::bind_executor(
-                strand, asio::bind_cancellation_slot(
-                            signal.slot(), [&](error_code ec, std::size_t n) {
-                                result.count(ec);
-                                if (n == 0) {
-                                    result.wrong += b.receive(asio::buffer(in)) == 1 ? 0 : 1;
-                                }
-                                // The next round waits for the last one's signal.
-                                std::function<void()> next = [&] { begin(); };
-                                asio::post(strand, next);
-                            })));
+            asio::bind_executor(strand, asio::bind_cancellation_slot(
+                                            signal.slot(), [&](error_code ec, std::size_t n) {
+                                                result.count(ec);
+                                                if (n == 0) {
+                                                    result.wrong +=
+                                                        b.receive(asio::buffer(in)) == 1 ? 0 : 1;
+                                                }
+                                                // The next round waits for the last one's signal.
+                                                std::function<void()> next = [&] { begin(); };
+                                                asio::post(strand, next);
+                                            })));
         armed = result.begun;
     };
     std::thread outside([&, &a = a] {
@@ -274,21 +274,20 @@ RUNG_RIVAL_CASE(an_accept_or_connect_cancelled_as_it_succeeds_ends_once) {
         ++accepts.begun;
         steps_left = 3;
         acceptor.async_accept(
-            server, asio::bind_executor(
-                        strand, asio::bind_cancellation_slot(accept_signal.slot(),
-                                                             [&](error_code ec) {
-                                                                 accepts.count(ec);
-                                                                 accepts.wrong +=
-                                                                     server.is_open() == !ec ? 0 : 1;
-                                                                 step();
-                                                             })));
+            server,
+            asio::bind_executor(
+                strand, asio::bind_cancellation_slot(accept_signal.slot(), [&](error_code ec) {
+                    accepts.count(ec);
+                    accepts.wrong += server.is_open() == !ec ? 0 : 1;
+                    step();
+                })));
         client.async_connect(
             acceptor.local_endpoint(),
-            asio::bind_executor(strand, asio::bind_cancellation_slot(connect_signal.slot(),
-                                                                     [&](error_code ec) {
-                                                                         connects.count(ec);
-                                                                         step();
-                                                                     })));
+            asio::bind_executor(
+                strand, asio::bind_cancellation_slot(connect_signal.slot(), [&](error_code ec) {
+                    connects.count(ec);
+                    step();
+                })));
         const auto cancel = [&] {
             if (connects.begun % 3 != 0) {
                 connect_signal.emit(asio::cancellation_type::terminal);

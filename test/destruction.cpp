@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
@@ -27,7 +28,7 @@ public:
     /// Bytes that the session's operations write to and read from, and that outlive it.
     struct memory {
         std::array<char, 64> in{};
-        std::string out = pattern(20'000'000);
+        std::string out = pattern(4'000'000);
     };
 
     session(Loop& l, memory& m)
@@ -47,9 +48,9 @@ public:
         auto& [a, b] = pair_;
         char* const in = memory_.in.data();
         a.async_receive(asio::buffer(in, 8), uncalled());
-        a.async_receive(std::array<asio::mutable_buffer, 2>{asio::buffer(in + 8, 8),
-                                                            asio::buffer(in + 16, 8)},
-                        uncalled());
+        a.async_receive(
+            std::array<asio::mutable_buffer, 2>{asio::buffer(in + 8, 8), asio::buffer(in + 16, 8)},
+            uncalled());
         a.async_wait(wait::wait_read, uncalled());
         a.async_wait(wait::wait_error, uncalled());
         b.async_wait(wait::wait_error, uncalled());
@@ -156,6 +157,37 @@ RUNG_RIVAL_CASE(what_nobody_ever_ran_is_destroyed_too) {
     BOOST_TEST(alive.expired());
 }
 
+RUNG_RIVAL_CASE(buffers_do_not_change_once_the_context_is_gone_while_data_keeps_coming) {
+    constexpr std::size_t n = 50;
+    std::array<char, n> in{};
+    std::vector<int> peers;
+    std::atomic<bool> over{false};
+    for (std::size_t i = 0; i < n; ++i) {
+        auto [a, b] = local_pair(loop);
+        auto socket = std::make_shared<typename Loop::local_socket>(std::move(a));
+        peers.push_back(b.release());
+        socket->async_receive(asio::buffer(&in[i], 1), [socket](error_code, std::size_t) {});
+    }
+    loop.context().poll_one();
+    std::thread sender([&] {
+        for (char c = 0; !over; ++c) {
+            for (const int p : peers) {
+                ::send(p, &c, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+            }
+        }
+    });
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+    loop.destroy();
+    const auto before = in;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    BOOST_TEST((in == before));
+    over = true;
+    sender.join();
+    for (const int p : peers) {
+        ::close(p);
+    }
+}
+
 RUNG_RIVAL_CASE(completions_that_nobody_handled_leave_no_descriptor_behind) {
     auto clients = std::make_unique<std::vector<typename Loop::tcp_socket>>();
     auto acceptor = std::make_unique<typename Loop::tcp_acceptor>(listener(loop));
@@ -183,8 +215,9 @@ RUNG_RIVAL_CASE(suspended_coroutines_are_destroyed) {
         int& count;
     };
     int frames = 0;
-    auto objects = std::make_shared<std::pair<typename Loop::local_socket,
-                                              typename Loop::local_socket>>(local_pair(loop));
+    auto objects =
+        std::make_shared<std::pair<typename Loop::local_socket, typename Loop::local_socket>>(
+            local_pair(loop));
     for (int i = 0; i < 5; ++i) {
         asio::co_spawn(
             loop.executor(),

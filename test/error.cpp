@@ -7,7 +7,8 @@
 namespace {
 
 constexpr rung::error all[] = {rung::error::abandoned, rung::error::wrong_thread,
-                               rung::error::bad_option, rung::error::backend_unavailable};
+                               rung::error::forked, rung::error::bad_option,
+                               rung::error::backend_unavailable};
 
 }  // namespace
 

@@ -34,6 +34,17 @@ static_assert(sizeof(executor) == 2 * sizeof(void*));
 static_assert(std::is_convertible_v<executor, any_io_executor>);
 static_assert(std::is_convertible_v<strand<executor>, any_io_executor>);
 
+template <class T>
+struct test_allocator : std::allocator<T> {
+    test_allocator() = default;
+    template <class U>
+    test_allocator(const test_allocator<U>&) noexcept {}
+    template <class U>
+    struct rebind {
+        using other = test_allocator<U>;
+    };
+};
+
 /// Whether a property may be asked of ours exactly where it may be asked of stock Asio's executor.
 template <class Property>
 constexpr bool as_stock =
@@ -61,6 +72,7 @@ static_assert(as_stock<execution::mapping_t::other_t>);
 static_assert(as_stock<execution::allocator_t<void>>);
 static_assert(as_stock<execution::allocator_t<std::allocator<void>>>);
 static_assert(as_stock<execution::allocator_t<std::allocator<int>>>);
+static_assert(as_stock<execution::allocator_t<test_allocator<void>>>);
 static_assert(as_stock<execution::context_t>);
 static_assert(as_stock<execution::context_as_t<asio::execution_context&>>);
 
@@ -174,6 +186,31 @@ BOOST_AUTO_TEST_CASE(each_property_changes_alone_and_changes_back) {
     BOOST_TEST((asio::query(all, execution::relationship) == execution::relationship.continuation));
     BOOST_TEST((asio::query(all, rung::priority()) == rung::priority::low));
     BOOST_TEST((asio::query(all, rung::io_priority()) == rung::io_priority::high));
+}
+
+BOOST_AUTO_TEST_CASE(an_allocator_goes_beside_the_executor_and_keeps_its_properties) {
+    rung::io_context ctx;
+    const test_allocator<int> a;
+    const auto with = asio::require(ctx.get_executor(), execution::allocator(a));
+    using with_type = std::decay_t<decltype(with)>;
+    static_assert(execution::is_executor<with_type>::value);
+    static_assert(std::is_convertible_v<with_type, any_io_executor>);
+    static_assert(
+        std::is_same_v<decltype(asio::query(with, execution::allocator)), test_allocator<int>>);
+    const auto urgent = asio::require(with, rung::priority::high, execution::blocking.never);
+    static_assert(std::is_same_v<std::decay_t<decltype(urgent)>, with_type>);
+    BOOST_TEST((urgent != with));
+    BOOST_TEST((asio::query(urgent, rung::priority()) == rung::priority::high));
+    BOOST_TEST((asio::query(urgent, execution::blocking) == execution::blocking.never));
+    BOOST_TEST((asio::query(urgent, execution::mapping) == execution::mapping.thread));
+    BOOST_TEST(&asio::query(urgent, execution::context) == &ctx);
+    const executor without = asio::require(urgent, execution::allocator);
+    BOOST_TEST((asio::query(without, rung::priority()) == rung::priority::high));
+    int ran = 0;
+    asio::post(with, [&] { ++ran; });
+    asio::post(any_io_executor(urgent), [&] { ++ran; });
+    BOOST_TEST(ctx.run() == 2U);
+    BOOST_TEST(ran == 2);
 }
 
 BOOST_AUTO_TEST_CASE(executors_are_equal_where_submitting_to_either_means_the_same) {

@@ -6,8 +6,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <rung/error.hpp>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -290,30 +288,3 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(stop_within_a_nested_run_ends_them_all, Context,
 }
 
 BOOST_AUTO_TEST_SUITE_END()
-
-BOOST_AUTO_TEST_CASE(options_that_cannot_be_used_are_refused_by_name) {
-    const auto refused = [](const char* name, rung::error code, auto change) {
-        rung::io_context_options options;
-        change(options);
-        try {
-            rung::io_context ctx(options);
-            BOOST_ERROR(name << " was accepted");
-        } catch (const boost::system::system_error& e) {
-            BOOST_TEST((e.code() == code));
-            BOOST_TEST(std::string(e.what()).find(name) != std::string::npos, e.what());
-        }
-    };
-    for (const unsigned n : {0U, 3U, 65'536U}) {
-        refused("ring_entries", rung::error::bad_option, [&](auto& o) { o.ring_entries = n; });
-    }
-    for (const unsigned n : {0U, 2U}) {
-        refused("starvation_limit", rung::error::bad_option,
-                [&](auto& o) { o.starvation_limit = n; });
-    }
-    for (const auto d : {-1ns, std::chrono::nanoseconds(1s) + 1ns}) {
-        refused("spin_before_sleep", rung::error::bad_option,
-                [&](auto& o) { o.spin_before_sleep = d; });
-    }
-    refused("backend", rung::error::backend_unavailable,
-            [](auto& o) { o.backend = rung::backend::epoll; });
-}

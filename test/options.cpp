@@ -164,9 +164,9 @@ BOOST_AUTO_TEST_CASE(spinning_takes_from_nothing_to_a_second) {
         options.spin_before_sleep = d;
         BOOST_TEST(refused_by_name(options, "spin_before_sleep"), d.count() << " ns");
     }
-    for (const std::chrono::nanoseconds d : {std::chrono::nanoseconds(0),
-                                             std::chrono::nanoseconds(50us),
-                                             std::chrono::nanoseconds(1s)}) {
+    for (const std::chrono::nanoseconds d :
+         {std::chrono::nanoseconds(0), std::chrono::nanoseconds(50us),
+          std::chrono::nanoseconds(1s)}) {
         options.spin_before_sleep = d;
         BOOST_TEST(usable(options), d.count() << " ns");
     }
@@ -187,9 +187,9 @@ BOOST_AUTO_TEST_CASE(a_backend_that_is_not_there_is_refused_by_name) {
 
 BOOST_AUTO_TEST_CASE(any_concurrency_hint_is_usable_as_asios_are) {
     io_context_options options;
-    for (const int hint : {-1, 0, 1, 2, 1'000, BOOST_ASIO_CONCURRENCY_HINT_SAFE,
-                           BOOST_ASIO_CONCURRENCY_HINT_UNSAFE,
-                           BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO}) {
+    for (const int hint :
+         {-1, 0, 1, 2, 1'000, BOOST_ASIO_CONCURRENCY_HINT_SAFE, BOOST_ASIO_CONCURRENCY_HINT_UNSAFE,
+          BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO}) {
         options.concurrency_hint = hint;
         BOOST_TEST(usable(options), "hint " << hint);
         rung::io_context by_hint(hint);
@@ -241,17 +241,16 @@ BOOST_AUTO_TEST_CASE(a_refused_ring_is_explained_by_cause_and_cure) {
         {ENFILE, {"fs.file-max"}},
         {EIO, {"refused"}},
     };
-    for (const auto& [error, words] : expected) {
-        const auto text = in_child([error = error] {
-            return forbid_rings(error) ? refusal_text() : std::string("no filter");
-        });
+    for (const expectation& e : expected) {
+        const auto text = in_child(
+            [&e] { return forbid_rings(e.error) ? refusal_text() : std::string("no filter"); });
         BOOST_REQUIRE(text.has_value());
         if (*text == "no filter") {
             BOOST_TEST_MESSAGE("this kernel has no seccomp filters");
             return;
         }
-        BOOST_TEST(text->starts_with(std::to_string(error) + " rung::io_context: "), *text);
-        for (const std::string& word : words) {
+        BOOST_TEST(text->starts_with(std::to_string(e.error) + " rung::io_context: "), *text);
+        for (const std::string& word : e.words) {
             BOOST_TEST(contains(*text, word), *text << " lacks " << word);
         }
     }
@@ -265,8 +264,8 @@ BOOST_AUTO_TEST_CASE(a_ring_disabled_by_the_administrator_is_told_from_a_blocked
         const bool shadowed =
             file != -1 && ::write(file, "2\n", 2) == 2 && ::unshare(CLONE_NEWNS) == 0 &&
             ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-            ::mount(name.data(), "/proc/sys/kernel/io_uring_disabled", nullptr, MS_BIND,
-                    nullptr) == 0 &&
+            ::mount(name.data(), "/proc/sys/kernel/io_uring_disabled", nullptr, MS_BIND, nullptr) ==
+                0 &&
             forbid_rings(EPERM);
         std::string answer = shadowed ? refusal_text() : "not possible here";
         ::unlink(name.data());

@@ -224,6 +224,24 @@ BOOST_AUTO_TEST_CASE(a_flush_returns_the_threads_blocks_to_the_system) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(what_is_kept_for_later_has_a_limit) {
+    if (!test::counts_allocations()) {
+        return;
+    }
+    constexpr std::size_t size = recycler::largest;
+    constexpr std::int64_t limit = recycler::depot_limit_bytes / size;
+    std::vector<void*> blocks(limit + limit / 2);
+    const std::int64_t before = test::live_allocations();
+    for (void*& b : blocks) {
+        b = recycler::allocate(size);
+    }
+    for (void* const b : blocks) {
+        recycler::deallocate(b, size);
+    }
+    // The depot's share, and the two magazines of this thread.
+    BOOST_TEST(test::live_allocations() - before <= limit + 2 * recycler::capacity(5));
+}
+
 BOOST_AUTO_TEST_CASE(a_thread_that_ends_leaves_no_block_behind) {
     if (!test::counts_allocations()) {
         return;

@@ -284,7 +284,8 @@ BOOST_FIXTURE_TEST_CASE(cancelling_everything_ends_every_operation_and_the_wake_
     r.add_cancel_all();
     BOOST_TEST(r.submit() == 0);
     BOOST_TEST(s->control.back().opcode == IORING_OP_ASYNC_CANCEL);
-    BOOST_TEST(s->control.back().cancel_flags == (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY));
+    BOOST_TEST(s->control.back().cancel_flags ==
+               (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY));
     BOOST_TEST(s->in_flight.empty());
     unsigned operations_ended = 0;
     unsigned wakes_ended = 0;

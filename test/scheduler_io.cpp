@@ -9,21 +9,17 @@
 #include <boost/test/unit_test.hpp>
 #include <deque>
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
-#include "probe_operation.hpp"
-#include "scripted_backend.hpp"
+#include "scripted_fixture.hpp"
 
 namespace asio = boost::asio;
 using rung::detail::io_kind;
+using test::with_entries;
 
 namespace {
-
-rung::io_context_options with_entries(unsigned n) {
-    rung::io_context_options options;
-    options.ring_entries = n;
-    return options;
-}
 
 struct io_fixture {
     explicit io_fixture(const rung::io_context_options& options = {}) : context(s, options) {}
@@ -292,4 +288,47 @@ BOOST_FIXTURE_TEST_CASE(an_accept_passes_over_connections_that_ended_before_it, 
     reports->report_aborted = true;
     BOOST_TEST(run(reports, {-ECONNABORTED}) == -ECONNABORTED);
     BOOST_TEST(context.statistics().restarts == 2U);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_receive_that_finds_data_needs_no_entry, io_fixture) {
+    int pair[2];
+    BOOST_REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    rung::detail::io_list list;
+    char buffer[8] = {};
+    const auto receive = [&](std::deque<std::int32_t> answers) {
+        answer(std::move(answers));
+        test::probe* const p = make(io_kind::receive);
+        p->descriptor = pair[0];
+        p->address = buffer;
+        p->length = sizeof buffer;
+        p->try_first = true;
+        test::start(context, p, &list);
+        context.restart();
+        BOOST_TEST(context.run() == 1U);
+        BOOST_TEST(outcomes.back().completed == 1);
+        return outcomes.back().result;
+    };
+    BOOST_REQUIRE(::write(pair[1], "abc", 3) == 3);
+    BOOST_TEST(receive({}) == 3);
+    BOOST_TEST(std::string(buffer) == "abc");
+    BOOST_TEST(context.statistics().speculated == 1U);
+    BOOST_TEST(context.statistics().submissions == 0U);
+    // Without data it goes through the ring, and the kernel need not try once more.
+    BOOST_TEST(receive({5}) == 5);
+    BOOST_REQUIRE(s->history.size() == 1U);
+    BOOST_TEST(s->history[0].ioprio == IORING_RECVSEND_POLL_FIRST);
+    // After a second miss, one in eight is tried.
+    BOOST_TEST(receive({5}) == 5);
+    BOOST_REQUIRE(::write(pair[1], "de", 2) == 2);
+    for (int i = 0; i < 7; ++i) {
+        BOOST_TEST(receive({6}) == 6);
+    }
+    BOOST_TEST(receive({}) == 2);
+    BOOST_TEST(context.statistics().speculated == 2U);
+    BOOST_TEST(s->history.size() == 9U);
+    // An error is an answer as well.
+    ::close(pair[1]);
+    BOOST_TEST(receive({}) == 0);
+    ::close(pair[0]);
+    BOOST_TEST(receive({}) == -EBADF);
 }

@@ -11,19 +11,13 @@
 #include <thread>
 #include <vector>
 
-#include "probe_operation.hpp"
-#include "scripted_backend.hpp"
+#include "scripted_fixture.hpp"
 
 namespace asio = boost::asio;
 using rung::detail::level;
+using test::with_entries;
 
 namespace {
-
-rung::io_context_options with_entries(unsigned n) {
-    rung::io_context_options options;
-    options.ring_entries = n;
-    return options;
-}
 
 struct loop_fixture {
     explicit loop_fixture(const rung::io_context_options& options = {}) : context(s, options) {}
@@ -154,41 +148,6 @@ BOOST_FIXTURE_TEST_CASE(a_handler_that_throws_leaves_the_others_and_the_ring_in_
     BOOST_TEST(!context.stopped());
     BOOST_TEST(context.run() == 1U);
     BOOST_TEST(log == "ab");
-}
-
-BOOST_AUTO_TEST_CASE(a_post_wakes_a_loop_whose_submission_queue_was_full_when_it_fell_asleep) {
-    for (const unsigned entries : {1U, 2U, 4U}) {
-        loop_fixture f(with_entries(entries));
-        // As many operations as there are entries, none of which ends before the post has come.
-        for (unsigned i = 0; i < entries; ++i) {
-            test::start(f.context, f.make('x'));
-        }
-        std::thread poster([&] {
-            std::this_thread::sleep_for(std::chrono::milliseconds(20));
-            asio::post(f.context, [&] {
-                f.log += 'p';
-                f.s->complete_all(0);
-            });
-        });
-        f.context.run();
-        poster.join();
-        BOOST_TEST(f.log == "p" + std::string(entries, 'x'));
-        BOOST_TEST(f.context.statistics().remote_posts == 1U);
-        BOOST_TEST(f.context.statistics().wake_ups <= 1U);
-    }
-}
-
-BOOST_FIXTURE_TEST_CASE(an_operation_started_by_another_thread_wakes_the_loop, loop_of_one) {
-    complete_at_once(*s);
-    auto work = asio::require(context.get_executor(), asio::execution::outstanding_work.tracked);
-    std::thread starter([&, work = std::move(work)]() mutable {
-        std::this_thread::sleep_for(std::chrono::milliseconds(20));
-        test::start(context, make('x'));
-        work = context.get_executor();
-    });
-    context.run();
-    starter.join();
-    BOOST_TEST(log == "x");
 }
 
 BOOST_FIXTURE_TEST_CASE(within_a_batch_urgent_operations_reach_the_kernel_first, loop_fixture) {
@@ -325,9 +284,9 @@ BOOST_FIXTURE_TEST_CASE(an_urgent_timer_overtakes_the_handlers_that_wait, loop_f
 }
 
 BOOST_FIXTURE_TEST_CASE(completions_of_each_level_run_in_the_order_of_their_levels, loop_fixture) {
-    for (const auto& [letter, l] : {std::pair('l', level::low), std::pair('n', level::normal),
-                                    std::pair('h', level::high), std::pair('l', level::low),
-                                    std::pair('n', level::normal), std::pair('h', level::high)}) {
+    for (const auto& [letter, l] :
+         {std::pair('l', level::low), std::pair('n', level::normal), std::pair('h', level::high),
+          std::pair('l', level::low), std::pair('n', level::normal), std::pair('h', level::high)}) {
         test::start(context, make(letter, l));
     }
     s->on_wait = [&] { s->complete_all(0); };
@@ -337,6 +296,26 @@ BOOST_FIXTURE_TEST_CASE(completions_of_each_level_run_in_the_order_of_their_leve
     BOOST_TEST(st.handlers[0] == 2U);
     BOOST_TEST(st.handlers[1] == 2U);
     BOOST_TEST(st.handlers[2] == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(time_is_measured_where_that_was_asked_for_and_only_there) {
+    for (const bool measure : {false, true}) {
+        rung::io_context_options options;
+        options.measure_time = measure;
+        loop_fixture f(options);
+        test::start(f.context, f.make('x'));
+        asio::post(f.context, [] { std::this_thread::sleep_for(std::chrono::milliseconds(3)); });
+        f.s->on_wait = [&] {
+            std::this_thread::sleep_for(std::chrono::milliseconds(4));
+            f.s->complete_all(0);
+        };
+        f.context.run();
+        const rung::statistics st = f.context.statistics();
+        BOOST_TEST((st.handler_time_ns >= 3'000'000) == measure);
+        BOOST_TEST((st.sleep_time_ns >= 4'000'000) == measure);
+        BOOST_TEST((st.handler_time_ns == 0) == !measure);
+        BOOST_TEST((st.sleep_time_ns == 0) == !measure);
+    }
 }
 
 BOOST_FIXTURE_TEST_CASE(completions_beyond_the_queues_room_are_counted_and_fetched, loop_of_one) {

@@ -1,9 +1,9 @@
 // The synchronous members of stream sockets, and what they answer to misuse.
 
-#include <boost/asio/read.hpp>
-#include <boost/asio/write.hpp>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
 
 #include "rivals.hpp"
 

@@ -1,5 +1,7 @@
 // Asynchronous operations of stream sockets that fail, and with what.
 
+#include <fcntl.h>
+
 #include <boost/asio/connect.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
@@ -277,6 +279,22 @@ RUNG_RIVAL_CASE(a_receive_on_an_unconnected_socket_fails) {
     loop.run();
     BOOST_TEST(received == failed(error::not_connected));
     BOOST_TEST(sent == failed(error::broken_pipe));
+}
+
+RUNG_RIVAL_CASE(a_file_can_be_assigned_but_is_no_socket) {
+    typename Loop::local_socket s(loop.context());
+    s.assign(local_stream(), ::open("/dev/zero", O_RDWR | O_CLOEXEC));
+    char byte = 0;
+    outcome received;
+    outcome sent;
+    s.async_receive(asio::buffer(&byte, 1), into(received));
+    s.async_send(asio::buffer(&byte, 1), into(sent));
+    loop.run();
+    BOOST_TEST(received == failed(error::not_socket));
+    BOOST_TEST(sent == failed(error::not_socket));
+    error_code ec;
+    s.receive(asio::buffer(&byte, 1), 0, ec);
+    BOOST_TEST(ec == error_code(error::not_socket));
 }
 
 RUNG_RIVAL_CASE(a_buffer_outside_of_memory_is_a_fault) {

@@ -119,7 +119,8 @@ RUNG_RIVAL_CASE(empty_buffers_complete_at_once_with_nothing) {
             BOOST_TEST(one == done());
         }
         // Empty buffers among others do no harm.
-        std::array<asio::mutable_buffer, 3> some{asio::mutable_buffer(), asio::buffer(&byte, 1), {}};
+        std::array<asio::mutable_buffer, 3> some{
+            asio::mutable_buffer(), asio::buffer(&byte, 1), {}};
         outcome received;
         b.async_receive(some, into(received));
         a.send(asio::buffer("y", 1));
@@ -306,6 +307,27 @@ RUNG_RIVAL_CASE(waits_complete_when_the_socket_is_ready_and_take_nothing) {
         BOOST_TEST(at_end == done());
     });
 }
+
+#if !defined(BOOST_ASIO_NO_DEPRECATED)
+RUNG_RIVAL_CASE(null_buffers_wait_as_they_used_to) {
+    over_every_transport(loop, [&](auto a, auto b) {
+        outcome readable;
+        outcome writable;
+        b.async_receive(asio::null_buffers(), into(readable));
+        b.async_send(asio::null_buffers(), into(writable));
+        while (writable.calls == 0) {
+            loop.poll();
+        }
+        BOOST_TEST(writable == done());
+        BOOST_TEST(readable == outcome{});
+        a.send(asio::buffer("x", 1));
+        loop.run();
+        BOOST_TEST(readable == done());
+        BOOST_TEST(b.receive(asio::null_buffers()) == 0U);
+        BOOST_TEST(b.available() == 1U);
+    });
+}
+#endif
 
 RUNG_RIVAL_CASE(out_of_band_data_passes_a_waiting_receive_by) {
     for (const asio::ip::address& address : loopbacks()) {

@@ -41,8 +41,13 @@ public:
     bool armed(std::size_t i) const { return armed_[i]; }
     std::int64_t earliest() const { return model_.empty() ? timers::never : model_.begin()->first; }
 
-    void arm(std::size_t i, std::int64_t deadline_ns) {
-        ::arm(timers_, *nodes_[i], deadline_ns);
+    /// Without `memory`, what arming would like to allocate is not to be had.
+    void arm(std::size_t i, std::int64_t deadline_ns, bool memory = true) {
+        nodes_[i]->deadline_ns = deadline_ns;
+        timers_.reserve();
+        test::fail_allocation(memory ? 0 : 1);
+        timers_.arm(*nodes_[i]);
+        test::fail_allocation(0);
         place_[i] = model_.emplace(deadline_ns, nodes_[i].get());
         armed_[i] = true;
     }
@@ -67,8 +72,14 @@ public:
     }
 
     /// Expires everything up to `now_ns`, and checks what comes and in which order.
-    void expire(std::int64_t now_ns) {
-        while (timer_node* const t = timers_.expire(now_ns)) {
+    void expire(std::int64_t now_ns, bool memory = true) {
+        const auto next = [&] {
+            test::fail_allocation(memory ? 0 : 1);  // timers may have to move before one comes out
+            timer_node* const t = timers_.expire(now_ns);
+            test::fail_allocation(0);
+            return t;
+        };
+        while (timer_node* const t = next()) {
             BOOST_REQUIRE(t->deadline_ns <= now_ns);
             BOOST_REQUIRE(t->deadline_ns == earliest());
             BOOST_REQUIRE((t->at == timer_node::place::none));
@@ -156,8 +167,8 @@ void random_operations(std::uint64_t seed, std::int64_t start_ns, int steps) {
                 break;
             default:
                 if (t.earliest() != timers::never) {
-                    now_ns = std::max(now_ns, t.earliest() - 1 +
-                                                  static_cast<std::int64_t>(random() % 3));
+                    now_ns = std::max(now_ns,
+                                      t.earliest() - 1 + static_cast<std::int64_t>(random() % 3));
                     t.expire(now_ns);
                 }
                 break;
@@ -183,8 +194,8 @@ BOOST_AUTO_TEST_CASE(without_timers_nothing_expires_and_the_next_time_is_never) 
 }
 
 BOOST_AUTO_TEST_CASE(a_timer_expires_at_its_deadline_and_not_a_nanosecond_before) {
-    constexpr std::int64_t spans[] = {1,      65'535, 65'536,      65'537,   1'000'000,
-                                      second, 3'600 * second, year, 200 * year};
+    constexpr std::int64_t spans[] = {1,      65'535,         65'536, 65'537,    1'000'000,
+                                      second, 3'600 * second, year,   200 * year};
     for (const std::int64_t start : {std::int64_t{0}, std::int64_t{1}, 5 * second, 90 * year}) {
         for (const std::int64_t span : spans) {
             timers t;
@@ -201,9 +212,7 @@ BOOST_AUTO_TEST_CASE(a_timer_expires_at_its_deadline_and_not_a_nanosecond_before
 
 BOOST_AUTO_TEST_CASE(a_deadline_in_the_past_expires_at_once_and_first) {
     timers t;
-    timer_node due;
-    timer_node past;
-    timer_node long_past;
+    timer_node due, past, long_past;
     t.expire(1'000 * second);
     arm(t, due, 1'000 * second);
     arm(t, past, 10);
@@ -217,8 +226,7 @@ BOOST_AUTO_TEST_CASE(a_deadline_in_the_past_expires_at_once_and_first) {
 
 BOOST_AUTO_TEST_CASE(a_deadline_at_the_end_of_time_waits_and_can_be_disarmed) {
     timers t;
-    timer_node n;
-    timer_node m;
+    timer_node n, m;
     t.expire(50 * year);
     arm(t, n, timers::never);
     arm(t, m, timers::never - 1);
@@ -277,21 +285,17 @@ BOOST_AUTO_TEST_CASE(random_operations_agree_with_a_multimap) {
 BOOST_AUTO_TEST_CASE(a_replaced_timer_keeps_its_place_among_its_neighbours) {
     for (const std::int64_t deadline : {std::int64_t{5}, second, year}) {
         timers t;
-        timer_node before;
-        timer_node from;
-        timer_node after;
+        std::vector<timer_node> nodes(3);
+        for (timer_node& n : nodes) {
+            arm(t, n, deadline);
+        }
         timer_node to;
-        arm(t, before, deadline);
-        arm(t, from, deadline);
-        arm(t, after, deadline);
         to.deadline_ns = deadline;
-        t.replace(from, to);
-        BOOST_TEST((from.at == timer_node::place::none));
+        t.replace(nodes[1], to);
+        t.disarm(nodes[1]);  // nowhere, so nothing happens
         BOOST_TEST(t.size() == 3U);
-        t.disarm(from);  // nowhere, so nothing happens
-        BOOST_TEST(t.size() == 3U);
-        t.disarm(before);
-        t.disarm(after);
+        t.disarm(nodes[0]);
+        t.disarm(nodes[2]);
         BOOST_TEST(t.expire(deadline) == &to);
         BOOST_TEST(t.empty());
     }
@@ -346,6 +350,28 @@ BOOST_AUTO_TEST_CASE(a_hundred_thousand_timers_expire_in_order_however_many_are_
     BOOST_TEST(in_order);
     BOOST_TEST(expired + disarmed == n);
     BOOST_TEST(t.empty());
+}
+
+BOOST_AUTO_TEST_CASE(timers_for_which_there_was_no_memory_expire_in_order_all_the_same) {
+    std::mt19937_64 random(12);
+    checked_timers t(400);
+    std::int64_t now_ns = 90 * year;
+    t.expire(now_ns);
+    for (int round = 0; round < 20; ++round) {
+        for (std::size_t i = 0; i < t.size(); ++i) {
+            if (!t.armed(i)) {
+                t.arm(i, now_ns + any_span(random) % year, random() % 3 != 0);
+            }
+        }
+        for (std::size_t i = 0; i < t.size() / 4; ++i) {
+            t.disarm(random() % t.size());
+        }
+        t.check();
+        now_ns += any_span(random) % year;
+        t.expire(now_ns, false);
+        t.check();
+    }
+    t.drain();
 }
 
 BOOST_AUTO_TEST_CASE(once_there_is_room_arming_and_expiring_allocate_nothing) {

@@ -17,14 +17,17 @@ namespace rung {
 
 namespace detail {
 struct executor_access;
-}
+template <class Allocator>
+class allocating_executor;
+}  // namespace detail
 
 /// Submits functions to an `io_context`.
 ///
 /// One type whatever its properties: `asio::require` gives a `rung::executor` back, so that objects
 /// and handlers bound to different priorities have the same type, and `any_io_executor` holds it
-/// without allocation. Properties: `blocking` (possibly, never), `relationship`, `outstanding_work`,
-/// `allocator`, `mapping`, `context`, `priority`, `io_priority`.
+/// without allocation. Properties: `blocking` (possibly, never), `relationship`,
+/// `outstanding_work`, `allocator`, `mapping`, `context`, `priority`, `io_priority`. Only a custom
+/// allocator, which no bit can hold, makes another type of executor, with the same properties.
 ///
 /// Thread-safety: distinct objects: safe; shared objects: unsafe. It must not outlive its context.
 ///
@@ -99,6 +102,9 @@ public:
     executor require(boost::asio::execution::allocator_t<std::allocator<T>>) const noexcept {
         return *this;
     }
+    template <class Allocator>
+    detail::allocating_executor<Allocator> require(
+        boost::asio::execution::allocator_t<Allocator> a) const noexcept;
     executor require(priority p) const noexcept {
         return with(3U << level_shift, static_cast<std::uintptr_t>(p.value()) << level_shift);
     }
@@ -182,6 +188,8 @@ private:
         std::swap(scheduler_, other.scheduler_);
         std::swap(bits_, other.bits_);
     }
+    template <class Function, class Allocator>
+    void execute_with(Function&& f, const Allocator& a) const;
 
     detail::scheduler* scheduler_;
     std::uintptr_t bits_;
@@ -194,16 +202,25 @@ struct executor_access {
     static scheduler& engine_of(const executor& ex) noexcept { return *ex.scheduler_; }
     static level level_of(const executor& ex) noexcept { return ex.level(); }
     static level io_level_of(const executor& ex) noexcept { return ex.io_level(); }
+    template <class Function, class Allocator>
+    static void execute(const executor& ex, Function&& f, const Allocator& a) {
+        ex.execute_with(std::forward<Function>(f), a);
+    }
 };
 
 }  // namespace detail
 
 template <class Function>
 void executor::execute(Function&& f) const {
+    const auto a = boost::asio::get_associated_allocator(f);
+    execute_with(std::forward<Function>(f), a);
+}
+
+template <class Function, class Allocator>
+void executor::execute_with(Function&& f, const Allocator& a) const {
     detail::thread_state* const here =
         (bits_ & never_bit) != 0 ? nullptr : detail::find_thread_state(*scheduler_);
     if (here == nullptr || !here->runs_handlers) {
-        const auto a = boost::asio::get_associated_allocator(f);
         post(std::forward<Function>(f), a);
         return;
     }
@@ -232,3 +249,5 @@ void executor::post(Function&& f, const Allocator& a) const {
 }
 
 }  // namespace rung
+
+#include <rung/detail/allocating_executor.hpp>

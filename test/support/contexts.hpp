@@ -3,7 +3,7 @@
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/io_context.hpp>
 #include <chrono>
-#include <rung/io_context.hpp>
+#include <rung/rung.hpp>
 #include <tuple>
 
 /// For cases that are written once and run on stock Asio's context, too, which thereby says what is

@@ -32,15 +32,15 @@
 /// The body is a function template over the loop's type, so that it is compiled once for each rival
 /// and run once for each mode. With two threads in `run()` handlers of one case may run at once:
 /// they note what they saw, and the case checks it after `run()`.
-#define RUNG_RIVAL_CASE(name)                                            \
-    template <class Loop>                                                \
-    struct name##_body {                                                 \
-        static void run(Loop& loop);                                     \
-    };                                                                   \
-    BOOST_AUTO_TEST_CASE_TEMPLATE(name, Loop, test::loops) {             \
-        test::in_every_mode<Loop>(&name##_body<Loop>::run);              \
-    }                                                                    \
-    template <class Loop>                                                \
+#define RUNG_RIVAL_CASE(name)                                \
+    template <class Loop>                                    \
+    struct name##_body {                                     \
+        static void run(Loop& loop);                         \
+    };                                                       \
+    BOOST_AUTO_TEST_CASE_TEMPLATE(name, Loop, test::loops) { \
+        test::in_every_mode<Loop>(&name##_body<Loop>::run);  \
+    }                                                        \
+    template <class Loop>                                    \
     void name##_body<Loop>::run([[maybe_unused]] Loop& loop)
 
 namespace test {
@@ -85,12 +85,10 @@ public:
     using timer = timer_of<std::chrono::steady_clock>;
     static constexpr bool ours = std::is_same_v<Context, rung::io_context>;
 
-    explicit loop(const mode& m)
-        : loop(m, [&m] { return make_context<Context>(m); }) {}
+    explicit loop(const mode& m) : loop(m, [&m] { return make_context<Context>(m); }) {}
     /// For a context with other options.
     template <class Make>
-    loop(const mode& m, Make make)
-        : mode_(m), descriptors_(open_descriptors()), context_(make()) {}
+    loop(const mode& m, Make make) : mode_(m), descriptors_(open_descriptors()), context_(make()) {}
     ~loop() {
         if (context_ != nullptr) {
             destroy();

@@ -31,16 +31,16 @@ struct script {
 
     // What shall happen.
     std::function<void(const entries& taken)> on_enter;  // for each enter, with what it took
-    std::function<void()> on_wait;                        // for each wait that finds no completion
-    unsigned accept_at_most = 1U << 30;                   // entries taken in one enter
-    std::deque<int> failures;                             // negated errno of the next enters
-    int always_fail = 0;                                  // and of all after those
-    bool ignore_cancels = false;                          // the operation goes on
+    std::function<void()> on_wait;                       // for each wait that finds no completion
+    unsigned accept_at_most = 1U << 30;                  // entries taken in one enter
+    std::deque<int> failures;                            // negated errno of the next enters
+    int always_fail = 0;                                 // and of all after those
+    bool ignore_cancels = false;                         // the operation goes on
 
     // What has happened.
     entries in_flight;
-    entries history;      // operations in the order in which they were taken
-    entries control;      // cancels and the wake-up, likewise
+    entries history;       // operations in the order in which they were taken
+    entries control;       // cancels and the wake-up, likewise
     unsigned cancels = 0;  // entries that cancel one operation or all of them
     unsigned enters = 0;
     unsigned waits = 0;  // of those, the ones that wait for a completion
@@ -62,6 +62,12 @@ struct script {
         }
     }
 
+    /// Ends the poll by which other threads wake the loop, as the kernel may at any time.
+    void end_wake_ups() {
+        ready.push_back({.user_data = rung::detail::ring::wake_tag, .res = 1, .flags = 0});
+        wake_ups_ended = true;
+    }
+
     /// Brings the completions at once, as the kernel may between two enters.
     void deliver() { show_completions(); }
 
@@ -74,6 +80,7 @@ private:
     void show_completions();
 
     std::deque<io_uring_cqe> ready;
+    bool wake_ups_ended = false;
     unsigned idle = 0;  // waits in a row that ended without a completion
 
     // The two queues.
@@ -192,7 +199,8 @@ private:
         }
     }
 
-    /// Watches a descriptor as the kernel's repeated poll does: for each time that it is written to.
+    /// Watches a descriptor as the kernel's repeated poll does: for each time that it is written
+    /// to.
     void watch_wake_ups(int descriptor) {
         if (wake_watch_ != -1) {
             ::close(std::exchange(wake_watch_, -1));
@@ -211,6 +219,9 @@ private:
         int limit_ms = moment_ms;
         if (timeout != nullptr && timeout->tv_sec == 0) {
             limit_ms = std::min(moment_ms, static_cast<int>(timeout->tv_nsec / 1'000'000) + 1);
+        }
+        if (std::exchange(s.wake_ups_ended, false)) {
+            watch_wake_ups(-1);
         }
         epoll_event e{};
         if (wake_watch_ == -1) {
@@ -244,9 +255,8 @@ private:
 class scripted_context : public rung::io_context {
 public:
     explicit scripted_context(std::shared_ptr<script> s, rung::io_context_options options = {})
-        : rung::io_context(options,
-                           std::make_unique<scripted_backend>(std::move(s), options.ring_entries)) {
-    }
+        : rung::io_context(
+              options, std::make_unique<scripted_backend>(std::move(s), options.ring_entries)) {}
 };
 
 }  // namespace test

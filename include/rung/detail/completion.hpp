@@ -33,21 +33,12 @@ template <class Executor>
 class handler_work {
     static constexpr bool is_ours = std::is_base_of_v<executor, Executor>;
     static constexpr bool is_any = std::is_same_v<Executor, boost::asio::any_io_executor>;
+    static constexpr bool may_be_ours = is_ours || is_any;
     static constexpr bool is_standard = boost::asio::execution::is_executor<Executor>::value;
 
 public:
     handler_work(const Executor& ex, const executor& io_ex)
-        : level_(executor_access::level_of(io_ex)) {
-        if constexpr (is_ours || is_any) {
-            const executor* const inside = target(ex);
-            if (inside != nullptr &&
-                &executor_access::engine_of(*inside) == &executor_access::engine_of(io_ex)) {
-                level_ = executor_access::level_of(*inside);
-                return;
-            }
-        }
-        work_.emplace(make_work(ex));
-    }
+        : level_(executor_access::level_of(io_ex)), work_(needed_work(ex, io_ex, level_)) {}
 
     /// At which the completion waits in the run queue.
     level queue_level() const noexcept { return level_; }
@@ -55,19 +46,14 @@ public:
     /// Runs the handler. To be called from the loop, with nothing left of the operation.
     template <class Handler, class... Args>
     void complete(Handler& handler, Args&&... args) {
-        if (!work_) {
-            std::move(handler)(std::forward<Args>(args)...);
-            return;
-        }
-        const auto a = boost::asio::get_associated_allocator(handler);
-        bound_handler<Handler, std::decay_t<Args>...> bound{std::move(handler),
-                                                           {std::forward<Args>(args)...}};
-        if constexpr (is_standard) {
-            boost::asio::prefer(*work_, boost::asio::execution::blocking.possibly,
-                                boost::asio::execution::allocator(a))
-                .execute(std::move(bound));
+        if constexpr (may_be_ours) {
+            if (!work_) {
+                std::move(handler)(std::forward<Args>(args)...);
+            } else {
+                submit(*work_, handler, std::forward<Args>(args)...);
+            }
         } else {
-            work_->get_executor().dispatch(std::move(bound), a);
+            submit(work_, handler, std::forward<Args>(args)...);
         }
     }
 
@@ -87,8 +73,37 @@ private:
         }
     }
 
+    using work = decltype(make_work(std::declval<const Executor&>()));
+    using stored_work = std::conditional_t<may_be_ours, std::optional<work>, work>;
+
+    static stored_work needed_work(const Executor& ex, const executor& io_ex, level& l) {
+        if constexpr (may_be_ours) {
+            const executor* const inside = target(ex);
+            if (inside != nullptr &&
+                &executor_access::engine_of(*inside) == &executor_access::engine_of(io_ex)) {
+                l = executor_access::level_of(*inside);
+                return std::nullopt;
+            }
+        }
+        return stored_work(make_work(ex));
+    }
+
+    template <class Handler, class... Args>
+    static void submit(work& w, Handler& handler, Args&&... args) {
+        const auto a = boost::asio::get_associated_allocator(handler);
+        bound_handler<Handler, std::decay_t<Args>...> bound{std::move(handler),
+                                                           {std::forward<Args>(args)...}};
+        if constexpr (is_standard) {
+            boost::asio::prefer(w, boost::asio::execution::blocking.possibly,
+                                boost::asio::execution::allocator(a))
+                .execute(std::move(bound));
+        } else {
+            w.get_executor().dispatch(std::move(bound), a);
+        }
+    }
+
     level level_;
-    std::optional<decltype(make_work(std::declval<const Executor&>()))> work_;
+    stored_work work_;
 };
 
 template <class Handler, class IoExecutor>

@@ -21,6 +21,8 @@ public:
     static constexpr std::size_t smallest = 64;
     static constexpr std::size_t largest = 2048;
     static constexpr std::size_t classes = 6;
+    /// What the depot keeps of a class at most; beyond it, blocks go back to the system.
+    static constexpr std::size_t depot_limit_bytes = std::size_t{32} << 20;
 
     /// A block of at least `size` bytes, aligned as `operator new` aligns. Throws `std::bad_alloc`.
     static void* allocate(std::size_t size) {
