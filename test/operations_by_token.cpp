@@ -9,6 +9,8 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_future.hpp>
+#include <memory>
+#include <stdexcept>
 
 #include "endings.hpp"
 
@@ -181,6 +183,44 @@ RUNG_RIVAL_CASE(a_handler_bound_to_a_stock_context_runs_there) {
 RUNG_RIVAL_CASE(a_handler_bound_to_another_context_of_ours_runs_there) {
     rung::io_context other;
     check_other_context(loop, other);
+}
+
+RUNG_RIVAL_CASE(a_handler_may_be_move_only_and_of_any_size) {
+    for_each_ending(loop, [&](auto& operation) {
+        error_code seen;
+        std::atomic<int> calls{0};
+        std::array<char, 10'000> much{};
+        operation.start([&, much, only = std::make_unique<int>(1)](error_code ec, auto&&...) {
+            code_into(seen, calls)(ec);
+            calls += *only + much[9'999] - 1;
+        });
+        operation.cause();
+        loop.run();
+        BOOST_TEST(calls == 1);
+        BOOST_TEST(operation.expects(seen));
+    });
+}
+
+RUNG_RIVAL_CASE(an_exception_of_a_handler_leaves_run_and_the_rest_goes_on) {
+    for_each_ending(loop, [&](auto& operation) {
+        std::atomic<int> calls{0};
+        operation.start([&](error_code, auto&&...) {
+            ++calls;
+            throw std::runtime_error("from a handler");
+        });
+        typename Loop::timer later(loop.context(), std::chrono::milliseconds(1));
+        outcome o;
+        later.async_wait(into(o));
+        operation.cause();
+        const watchdog guard([&] { loop.context().stop(); });
+        loop.context().restart();
+        BOOST_CHECK_THROW(
+            while (loop.context().run_one() != 0) { BOOST_TEST(calls == 0); }, std::runtime_error);
+        BOOST_TEST(calls == 1);
+        loop.run();
+        BOOST_TEST(calls == 1);
+        BOOST_TEST(o == done());
+    });
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
+#include "peers.hpp"
 #include "rivals.hpp"
 
 using namespace test;
@@ -218,6 +219,38 @@ RUNG_RIVAL_CASE(a_destroyed_socket_aborts_its_operations) {
         BOOST_TEST(a.receive(asio::buffer(in), 0, ec) == 0U);
         BOOST_TEST(ec == error_code(error::eof));
     });
+}
+
+RUNG_RIVAL_CASE(operations_go_on_when_the_thread_that_ran_the_loop_ends) {
+    auto [a, b] = local_pair(loop);
+    auto acceptor = listener(loop);
+    const deaf_port port;
+    typename Loop::tcp_socket connecting(loop.context(), tcp::v4());
+    typename Loop::tcp_socket server(loop.context());
+    typename Loop::timer timer(loop.context(), std::chrono::milliseconds(8));
+    char in[4];
+    std::array<outcome, 5> o;
+    b.async_receive(asio::buffer(in), into(o[0]));
+    b.async_wait(b.wait_error, into(o[1]));
+    acceptor.async_accept(server, into(o[2]));
+    timer.async_wait(into(o[3]));
+    connecting.async_connect(port.endpoint(), into(o[4]));
+    std::thread([&] { loop.context().run_for(std::chrono::milliseconds(3)); }).join();
+    typename Loop::tcp_socket client(loop.context());
+    client.connect(acceptor.local_endpoint());
+    a.send(asio::buffer("abc", 3));
+    loop.context().restart();
+    loop.context().run_for(std::chrono::milliseconds(20));
+    BOOST_TEST(o[0] == done(3));
+    BOOST_TEST(o[1] == outcome{});
+    BOOST_TEST(o[2] == done());
+    BOOST_TEST(o[3] == done());
+    BOOST_TEST(o[4] == outcome{});
+    b.cancel();
+    connecting.cancel();
+    loop.run();
+    BOOST_TEST(o[1] == failed(error::operation_aborted));
+    BOOST_TEST(o[4] == failed(error::operation_aborted));
 }
 
 }  // namespace
