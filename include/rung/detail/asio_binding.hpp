@@ -61,6 +61,12 @@ using clock_time_traits = boost::asio::detail::chrono_time_traits<Clock, WaitTra
 #if defined(BOOST_ASIO_ENABLE_HANDLER_TRACKING)
 /// What an operation inherits so that Asio's handler tracking can number it.
 using tracked_handler = boost::asio::detail::handler_tracking::tracked_handler;
+
+/// A stock `io_context` prepares the tracking when it is made; ours may be the only one.
+inline const bool tracking_prepared = [] {
+    BOOST_ASIO_HANDLER_TRACKING_INIT;
+    return true;
+}();
 #else
 struct tracked_handler {};
 #endif
