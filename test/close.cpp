@@ -76,7 +76,11 @@ void start_then(Loop& loop, where w, Start start, F f) {
         return;
     }
     std::thread other;
-    asio::post(loop.context(), start);
+    std::atomic<bool> started{false};
+    asio::post(loop.context(), [&] {
+        start();
+        started = true;
+    });
     typename Loop::timer later(loop.context(), std::chrono::milliseconds(3));
     later.async_wait([&](error_code) {
         if (w == where::handler) {
@@ -85,6 +89,9 @@ void start_then(Loop& loop, where w, Start start, F f) {
     });
     if (w == where::other_thread) {
         other = std::thread([&] {
+            while (!started) {
+                std::this_thread::yield();
+            }
             std::this_thread::sleep_for(std::chrono::milliseconds(10));
             f();
         });
