@@ -9,6 +9,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 #include <future>
+#include <stdexcept>
 
 #include "peers.hpp"
 #include "rivals.hpp"
@@ -18,19 +19,26 @@ namespace error = asio::error;
 
 namespace {
 
+/// Ends the test on any thread; Boost.Test's macros are for one thread.
+void require(bool condition, const char* what) {
+    if (!condition) {
+        throw std::runtime_error(what);
+    }
+}
+
 /// A pair of plain sockets, one of which takes the number of a descriptor that was just closed.
 class successor {
 public:
     explicit successor(int number) {
         int pair[2];
-        BOOST_REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
+        require(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0, "socketpair");
         near_ = number;
         far_ = pair[1];
         if (pair[1] == number) {
             far_ = pair[0];
         } else if (pair[0] != number) {
-            BOOST_REQUIRE(::fcntl(number, F_GETFD) == -1);
-            BOOST_REQUIRE(::dup2(pair[0], number) == number);
+            require(::fcntl(number, F_GETFD) == -1, "the number is still open");
+            require(::dup2(pair[0], number) == number, "dup2");
             ::close(pair[0]);
         }
     }
@@ -42,7 +50,7 @@ public:
     successor& operator=(const successor&) = delete;
 
     /// Puts some bytes within reach of whoever reads the number by mistake.
-    void fill() const { BOOST_TEST(::send(far_, "mine", 4, 0) == 4); }
+    void fill() const { require(::send(far_, "mine", 4, 0) == 4, "send"); }
     /// Whether both directions hold what they should, and nothing else.
     bool untouched() const {
         char in[8];
@@ -77,15 +85,16 @@ void start_then(Loop& loop, where w, Start start, F f) {
     }
     std::thread other;
     std::atomic<bool> started{false};
+    typename Loop::timer later(loop.context());
     asio::post(loop.context(), [&] {
         start();
         started = true;
-    });
-    typename Loop::timer later(loop.context(), std::chrono::milliseconds(3));
-    later.async_wait([&](error_code) {
-        if (w == where::handler) {
-            f();
-        }
+        later.expires_after(std::chrono::milliseconds(3));
+        later.async_wait([&](error_code) {
+            if (w == where::handler) {
+                f();
+            }
+        });
     });
     if (w == where::other_thread) {
         other = std::thread([&] {
