@@ -21,14 +21,15 @@ public:
     explicit run_queue(unsigned limit) noexcept : limit_(limit) {}
 
     bool empty() const noexcept { return waiting_ == 0; }
-    std::uint64_t size(std::size_t l) const noexcept { return pushed_[l] - popped_[l]; }
-    std::uint64_t popped(std::size_t l) const noexcept { return popped_[l]; }
+    std::uint64_t size(std::size_t l) const noexcept { return lines_[l].pushed - lines_[l].popped; }
+    std::uint64_t popped(std::size_t l) const noexcept { return lines_[l].popped; }
 
     void push(operation* op) noexcept {
         const auto l = static_cast<std::size_t>(op->level_);
-        queues_[l].push(op);
+        line& to = lines_[l];
+        to.queue.push(op);
+        ++to.pushed;
         waiting_ |= 1U << l;
-        ++pushed_[l];
     }
 
     /// The operation to run next, or null.
@@ -36,22 +37,31 @@ public:
         if (waiting_ == 0) {
             return nullptr;
         }
-        const bool only_one_level = (waiting_ & (waiting_ - 1)) == 0;
-        return take(only_one_level ? highest() : choose());
+        const bool several_levels = (waiting_ & (waiting_ - 1)) != 0;
+        return take(several_levels ? choose() : highest());
     }
 
 private:
+    /// One level's.
+    struct alignas(64) line {
+        intrusive_queue<operation> queue;
+        std::uint64_t pushed = 0;
+        std::uint64_t popped = 0;
+        unsigned skipped = 0;  // handlers run since this level began to wait
+    };
+
     std::size_t highest() const noexcept {
-        return static_cast<std::size_t>(__builtin_ctz(waiting_));
+        return static_cast<unsigned>(__builtin_ctz(waiting_));
     }
 
     operation* take(std::size_t l) noexcept {
-        operation* const op = queues_[l].pop();
-        if (queues_[l].empty()) {
+        line& from = lines_[l];
+        operation* const op = from.queue.pop_front();
+        if (from.queue.empty()) {
             waiting_ &= ~(1U << l);
         }
-        skipped_[l] = 0;
-        ++popped_[l];
+        from.skipped = 0;
+        ++from.popped;
         return op;
     }
 
@@ -59,14 +69,14 @@ private:
     /// neither of two levels that were skipped equally often waits longer than the limit.
     std::size_t choose() noexcept {
         std::size_t chosen = highest();
-        if (waits(2) && skipped_[2] + 1 >= limit_) {
+        if (waits(2) && lines_[2].skipped + 1 >= limit_) {
             chosen = 2;
-        } else if (waits(1) && skipped_[1] + 2 >= limit_) {
+        } else if (waits(1) && lines_[1].skipped + 2 >= limit_) {
             chosen = 1;
         }
         for (std::size_t l = 1; l < levels; ++l) {
             if (l != chosen && waits(l)) {
-                ++skipped_[l];
+                ++lines_[l].skipped;
             }
         }
         return chosen;
@@ -74,12 +84,9 @@ private:
 
     bool waits(std::size_t l) const noexcept { return (waiting_ & (1U << l)) != 0; }
 
-    std::array<intrusive_queue<operation>, levels> queues_;
     std::uint32_t waiting_ = 0;  // a bit for each level that is not empty
     unsigned limit_;
-    std::array<unsigned, levels> skipped_{};  // handlers run since this level began to wait
-    std::array<std::uint64_t, levels> pushed_{};
-    std::array<std::uint64_t, levels> popped_{};
+    std::array<line, levels> lines_;
 };
 
 }  // namespace rung::detail

@@ -76,6 +76,7 @@ scheduler::scheduler(io_context& context, const io_context_options& options,
     }
     const lock_guard lock(*this);
     mutex_.own();
+    note_events();
 }
 
 scheduler::~scheduler() {

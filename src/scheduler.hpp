@@ -87,6 +87,9 @@ private:
 
     // scheduler_loop.cpp
     bool run_next(running_thread& self, std::int64_t deadline_ns);
+    operation* next_quickly() noexcept;
+    operation* next(running_thread& self, std::int64_t deadline_ns);
+    void note_events() noexcept;
     void execute_timed(operation* op);
     void look_around() noexcept;
     bool await_work(running_thread& self, lock_guard& lock, std::int64_t deadline_ns);
@@ -152,6 +155,7 @@ private:
     // Guarded by mutex_: hot.
     biased_mutex mutex_;
     run_queue queue_;
+    bool eventful_ = false;         // there is more to a handler than next_quickly() sees to
     unsigned since_pass_ = 0;       // handlers since the ring and the clock were last looked at
     std::size_t urgent_io_ = 0;     // operations of level high in flight
     std::size_t urgent_waits_ = 0;  // waits of level high
@@ -239,6 +243,20 @@ private:
 
 inline running_thread* scheduler::self() const noexcept {
     return static_cast<running_thread*>(find_thread_state(*this));
+}
+
+inline void scheduler::post(operation* op) noexcept {
+    // Inline, so that engine::post is this and nothing else; and nothing here needs a stack frame.
+    if (!mutex_.try_lock_as_owner()) [[unlikely]] {
+        post_elsewhere(op);
+        return;
+    }
+    queue_.push(op);
+    const bool asleep = leader_ != nullptr;
+    mutex_.unlock_as_owner();
+    if (asleep) [[unlikely]] {
+        wake_if_asleep();  // another thread runs the context, and this one has just got the lock back
+    }
 }
 
 }  // namespace rung::detail

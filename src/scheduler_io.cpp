@@ -28,7 +28,10 @@ void scheduler::start(io_operation* op, io_list* list, cancel_link* link) noexce
         op->link = link;
     }
     ++in_flight_;
-    urgent_io_ += op->level_ == level::high ? 1 : 0;
+    if (op->level_ == level::high) {
+        ++urgent_io_;
+        note_events();
+    }
     io_operation* const ahead = op->in_turn ? newest_transfer(*list, op->receives()) : nullptr;
     if (list != nullptr) {
         list->push(op);
@@ -297,7 +300,10 @@ void scheduler::end(io_operation* op, std::int32_t result) noexcept {
     op->at = io_operation::state::ended;
     op->result = op->kind == io_kind::wait && result > 0 ? 0 : result;
     --in_flight_;
-    urgent_io_ -= op->level_ == level::high ? 1 : 0;
+    if (op->level_ == level::high) {
+        --urgent_io_;
+        note_events();
+    }
     queue_.push(op);
 }
 

@@ -17,49 +17,75 @@ constexpr std::int64_t shortest_sleep_ns = 2'000;
 
 }  // namespace
 
-/// Everything a handler costs beside itself is in this function and in run_queue::pop.
-[[gnu::always_inline]] inline bool scheduler::run_next(running_thread& self, std::int64_t deadline_ns) {
+/// To be called when what it looks at has changed.
+void scheduler::note_events() noexcept {
+    eventful_ = several_threads_ || (urgent_io_ | urgent_waits_) != 0 || options_.measure_time;
+}
+
+/// The next handler, if all that there is to do is to run it.
+inline operation* scheduler::next_quickly() noexcept {
+    if (!mutex_.try_lock_as_owner()) {
+        return nullptr;
+    }
     operation* op = nullptr;
-    {
-        lock_guard lock(*this);
-        bool eventful = false;
-        for (;;) {
-            if (stopped_.load(std::memory_order_relaxed)) {
-                return false;
-            }
-            if (inbox_.filled()) [[unlikely]] {
-                drain_inbox();
-            }
-            if (ring_->ready()) {
-                reap();
-            }
-            eventful = several_threads_ || (urgent_io_ | urgent_waits_) != 0;
-            if (++since_pass_ >= pass_length || eventful) [[unlikely]] {
-                look_around();
-            }
-            op = queue_.pop();
-            if (op != nullptr) [[likely]] {
-                break;
-            }
-            if (out_of_work(&self)) {
-                stop_locked();
-                return false;
-            }
-            const bool go_on = await_work(self, lock, deadline_ns);
-            throw_error();
-            if (!go_on) {
-                return false;
-            }
+    if (!eventful_ && inbox_.idle() && !stopped_.load(std::memory_order_relaxed) &&
+        !ring_->ready() && since_pass_ < pass_length) [[likely]] {
+        ++since_pass_;
+        op = queue_.pop();
+    }
+    mutex_.unlock_as_owner();
+    return op;
+}
+
+/// The next handler, once everything else has been seen to. Null if the loop is to end.
+operation* scheduler::next(running_thread& self, std::int64_t deadline_ns) {
+    lock_guard lock(*this);
+    for (;;) {
+        if (stopped_.load(std::memory_order_relaxed)) {
+            return nullptr;
         }
-        if (eventful && several_threads_ && (!queue_.empty() || leader_ == nullptr)) [[unlikely]] {
-            share_work();
+        if (inbox_.filled()) {
+            drain_inbox();
+        }
+        if (ring_->ready()) {
+            reap();
+        }
+        if (++since_pass_ >= pass_length || eventful_) {
+            look_around();
+        }
+        if (operation* const op = queue_.pop()) {
+            if (several_threads_ && (!queue_.empty() || leader_ == nullptr)) {
+                share_work();
+            }
+            return op;
+        }
+        if (out_of_work(&self)) {
+            stop_locked();
+            return nullptr;
+        }
+        const bool go_on = await_work(self, lock, deadline_ns);
+        throw_error();
+        if (!go_on) {
+            return nullptr;
         }
     }
-    if (options_.measure_time) [[unlikely]] {
-        execute_timed(op);
-    } else {
-        op->complete();
+}
+
+/// Everything a handler costs beside itself is in this function and in what is inlined into it.
+[[gnu::always_inline]] inline bool scheduler::run_next(running_thread& self, std::int64_t deadline_ns) {
+    operation* op = next_quickly();
+    if (op == nullptr) [[unlikely]] {
+        op = next(self, deadline_ns);
+        if (op == nullptr) {
+            return false;
+        }
+        if (options_.measure_time) {
+            execute_timed(op);
+            self.rethrow_exception();
+            return true;
+        }
     }
+    op->complete();
     self.rethrow_exception();
     return true;
 }

@@ -56,6 +56,7 @@ void scheduler::enter(running_thread& self) {
         }
         mutex_.disown();
         several_threads_ = true;
+        note_events();
     }
     self.next_ = threads_;
     threads_ = &self;
@@ -71,6 +72,7 @@ void scheduler::leave(running_thread& self) noexcept {
     *at = self.next_;
     if (threads_ == nullptr || threads_->next_ == nullptr) {
         several_threads_ = false;  // the one that remains may own the lock again; see sleep()
+        note_events();
     }
     if (stopped()) {
         return;
@@ -112,20 +114,6 @@ void scheduler::share_work() noexcept {
         work_available_.notify_one();
     } else if (leader_ != nullptr) {
         wake_if_asleep();
-    }
-}
-
-void scheduler::post(operation* op) noexcept {
-    // Nothing here needs a stack frame: this is half of what a handler costs.
-    if (!mutex_.try_lock_as_owner()) [[unlikely]] {
-        post_elsewhere(op);
-        return;
-    }
-    queue_.push(op);
-    const bool asleep = leader_ != nullptr;
-    mutex_.unlock_as_owner();
-    if (asleep) [[unlikely]] {
-        wake_if_asleep();  // another thread runs the context, and this one has just got the lock back
     }
 }
 

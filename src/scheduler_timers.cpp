@@ -26,7 +26,10 @@ void scheduler::wait(timer_node& t, std::int64_t deadline_ns, wait_operation* op
     op->timer = &t;
     t.waits.push(op);
     ++waits_;
-    urgent_waits_ += op->level_ == level::high ? 1 : 0;
+    if (op->level_ == level::high) {
+        ++urgent_waits_;
+        note_events();
+    }
     if (leader_ != nullptr && deadline_ns < leader_until_ns_) {
         wake_if_asleep();
     }
@@ -37,7 +40,10 @@ void scheduler::finish_wait(wait_operation* op, bool aborted) noexcept {
     op->timer = nullptr;
     op->aborted = aborted;
     --waits_;
-    urgent_waits_ -= op->level_ == level::high ? 1 : 0;
+    if (op->level_ == level::high) {
+        --urgent_waits_;
+        note_events();
+    }
     queue_.push(op);
 }
 

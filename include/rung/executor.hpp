@@ -40,8 +40,10 @@ public:
     executor(const executor& other) noexcept : scheduler_(other.scheduler_), bits_(other.bits_) {
         start_work();
     }
-    executor(executor&& other) noexcept
-        : scheduler_(std::exchange(other.scheduler_, nullptr)), bits_(other.bits_) {}
+    /// The one that is moved from goes on as an executor that tracks no work.
+    executor(executor&& other) noexcept : scheduler_(other.scheduler_), bits_(other.bits_) {
+        other.bits_ &= ~tracked_bit;
+    }
     executor& operator=(const executor& other) noexcept {
         executor copy(other);
         swap(copy);
@@ -53,12 +55,12 @@ public:
         return *this;
     }
     ~executor() {
-        if ((bits_ & tracked_bit) != 0 && scheduler_ != nullptr) {
+        if ((bits_ & tracked_bit) != 0) [[unlikely]] {
             detail::engine::work_finished(*scheduler_);
         }
     }
 
-    /// The context. Precondition: not moved from.
+    /// The context.
     io_context& context() const noexcept {
         return detail::engine::context_of(*scheduler_);
     }
@@ -180,7 +182,7 @@ private:
         return static_cast<detail::level>((bits_ >> io_level_shift) & 3U);
     }
     void start_work() const noexcept {
-        if ((bits_ & tracked_bit) != 0 && scheduler_ != nullptr) {
+        if ((bits_ & tracked_bit) != 0) [[unlikely]] {
             detail::engine::work_started(*scheduler_);
         }
     }

@@ -30,13 +30,15 @@ public:
         back_ = &node->next_;
     }
 
-    Node* pop() noexcept {
+    /// The first, or null.
+    Node* pop() noexcept { return empty() ? nullptr : pop_front(); }
+
+    /// The first. Precondition: not empty().
+    Node* pop_front() noexcept {
         operation* const node = front_;
-        if (node != nullptr) {
-            front_ = node->next_;
-            if (front_ == nullptr) {
-                back_ = &front_;
-            }
+        front_ = node->next_;
+        if (front_ == nullptr) {
+            back_ = &front_;
         }
         return static_cast<Node*>(node);
     }

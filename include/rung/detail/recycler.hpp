@@ -95,7 +95,9 @@ private:
     static void* refill(std::size_t c);
     static void spill(void* p, std::size_t c) noexcept;
     static void put(void* p, magazine& m) noexcept {
-        m.free = ::new (p) block{m.free, nullptr};
+        block* const b = ::new (p) block;
+        b->next = m.free;
+        m.free = b;
         ++m.count;
     }
     static depot& depot_of(std::size_t c) noexcept;
