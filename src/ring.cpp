@@ -13,6 +13,8 @@ namespace {
 
 // Recorded in an operation's flags for the kernel; see io_uring_enter(2).
 constexpr std::uint32_t poll_first_flag = IORING_RECVSEND_POLL_FIRST;  // Linux 5.19
+// Reads and writes go on where the descriptor stands, as read(2) does.
+constexpr std::uint64_t own_position = static_cast<std::uint64_t>(-1);
 
 /// The events to poll for.
 ///
@@ -61,6 +63,22 @@ void prepare(io_uring_sqe* e, io_operation& op) noexcept {
             break;
         case io_kind::wait:
             io_uring_prep_poll_add(e, op.descriptor, poll_events(op));
+            break;
+        case io_kind::read:
+            io_uring_prep_read(e, op.descriptor, op.address,
+                               static_cast<unsigned>(entry_length(op)), own_position);
+            break;
+        case io_kind::write:
+            io_uring_prep_write(e, op.descriptor, op.address,
+                                static_cast<unsigned>(entry_length(op)), own_position);
+            break;
+        case io_kind::read_vector:
+            io_uring_prep_readv(e, op.descriptor, static_cast<iovec*>(op.address),
+                                static_cast<unsigned>(op.length), own_position);
+            break;
+        case io_kind::write_vector:
+            io_uring_prep_writev(e, op.descriptor, static_cast<iovec*>(op.address),
+                                 static_cast<unsigned>(op.length), own_position);
             break;
     }
     const bool transfer = op.kind != io_kind::nop && op.kind < io_kind::accept;

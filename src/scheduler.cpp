@@ -53,6 +53,9 @@ void scheduler::check(const io_context_options& options) {
         options.spin_before_sleep > std::chrono::seconds(1)) {
         refuse_option("spin_before_sleep", "from zero to one second");
     }
+    if (options.resolver_threads == 0) {
+        refuse_option("resolver_threads", "at least 1");
+    }
     if (options.backend == rung::backend::epoll) {
         throw boost::system::system_error(
             error::backend_unavailable,

@@ -49,6 +49,7 @@ public:
     scheduler& operator=(const scheduler&) = delete;
 
     io_context& context() const noexcept { return context_; }
+    const io_context_options& options() const noexcept { return options_; }
     rung::backend backend() const noexcept { return ring_->kind(); }
 
     /// Runs at most `limit` handlers, waiting for them until `deadline_ns` on CLOCK_MONOTONIC.
@@ -205,6 +206,7 @@ public:
     running_thread& operator=(const running_thread&) = delete;
 
     void capture_exception() noexcept;
+    void do_not_count() noexcept { ++uncounted_; }
     void rethrow_exception() {
         if (exception_ != nullptr) [[unlikely]] {
             several_exceptions_ = false;
@@ -220,6 +222,7 @@ private:
     running_thread* nested_in_ = nullptr;  // this thread's activation of the same scheduler below
     bool idle_ = false;                    // waits for a handler
     bool several_exceptions_ = false;      // exception_ stands for them
+    unsigned uncounted_ = 0;               // operations that ran and are none of the program's
     std::exception_ptr exception_;
     asio_thread_scope asio_scope_;
 };

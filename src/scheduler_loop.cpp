@@ -96,6 +96,9 @@ std::size_t scheduler::run(std::int64_t deadline_ns, std::size_t limit) {
     const bool timed = deadline_ns != forever && deadline_ns != no_wait;
     while (n < limit && run_next(self, deadline_ns)) {
         ++n;
+        if (self.uncounted_ != 0) [[unlikely]] {
+            n -= std::exchange(self.uncounted_, 0);
+        }
         if (timed && clock::now_ns() >= deadline_ns) {
             break;
         }

@@ -41,6 +41,9 @@ struct io_context_options {
     /// How long the loop looks for work before it sleeps. It saves the wake-up of a sleeping
     /// thread, some 5 µs here, and costs that much CPU time; at most one second.
     std::chrono::nanoseconds spin_before_sleep{0};
+    /// Most threads that look names up for this context's resolvers, at least 1. They start with the
+    /// first lookup that may have to wait, and end with the context.
+    unsigned resolver_threads = 4;
     /// Keep `handler_time_ns` and `sleep_time_ns` in the statistics: two clock readings a handler.
     bool measure_time = false;
 };

@@ -1,5 +1,9 @@
 #pragma once
 
+#include <rung/detail/descriptor_service.hpp>
+#include <rung/detail/resolver_service.hpp>
+#include <rung/detail/serial_port_service.hpp>
+#include <rung/detail/signal_set_service.hpp>
 #include <rung/detail/socket_service.hpp>
 #include <rung/detail/timer_service.hpp>
 #include <rung/executor.hpp>

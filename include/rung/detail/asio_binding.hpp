@@ -8,13 +8,16 @@
 /// a Boost that differs fails here and says why.
 
 #include <boost/asio/basic_socket.hpp>
-#include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/detail/buffer_sequence_adapter.hpp>
 #include <boost/asio/detail/chrono_time_traits.hpp>
 #include <boost/asio/detail/deadline_timer_service.hpp>
+#include <boost/asio/detail/descriptor_ops.hpp>
 #include <boost/asio/detail/handler_tracking.hpp>
-#include <boost/asio/detail/reactive_socket_service.hpp>
+#include <boost/asio/detail/io_object_impl.hpp>
+#include <boost/asio/detail/posix_serial_port_service.hpp>
+#include <boost/asio/detail/resolver_service.hpp>
+#include <boost/asio/detail/signal_set_service.hpp>
 #include <boost/asio/detail/socket_holder.hpp>
 #include <boost/asio/detail/socket_ops.hpp>
 #include <boost/asio/detail/thread_context.hpp>
@@ -23,9 +26,16 @@
 #include <boost/asio/query.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/version.hpp>
-#include <concepts>
 #include <type_traits>
 #include <utility>
+
+#if defined(BOOST_ASIO_HAS_IO_URING_AS_DEFAULT)
+#include <boost/asio/detail/io_uring_descriptor_service.hpp>
+#include <boost/asio/detail/io_uring_socket_service.hpp>
+#else
+#include <boost/asio/detail/reactive_descriptor_service.hpp>
+#include <boost/asio/detail/reactive_socket_service.hpp>
+#endif
 
 #if BOOST_VERSION < 108100
 #error "rung needs Boost 1.81 or newer"
@@ -39,11 +49,17 @@ namespace detail {
 
 template <class Protocol>
 class socket_service;
+class descriptor_service;
+class serial_port_service;
+template <class Protocol>
+class resolver_service;
+class signal_set_service;
 template <class Traits>
 class timer_service;
 
-/// Asio's wrappers of the blocking socket calls, whose error mapping our objects share.
+/// Asio's wrappers of the blocking calls, whose error mapping our objects share.
 namespace socket_ops = boost::asio::detail::socket_ops;
+namespace descriptor_ops = boost::asio::detail::descriptor_ops;
 using boost::asio::detail::buffer_sequence_adapter;
 using boost::asio::detail::ioctl_arg_type;
 using boost::asio::detail::socket_holder;
@@ -80,11 +96,6 @@ struct is_native_executor<boost::asio::strand<Inner>> : is_native_executor<Inner
 /// `executor_with_default`), and strands over those.
 template <class Executor>
 concept native_executor = is_native_executor<Executor>::value;
-
-/// A protocol whose sockets and acceptors are native. Those of the others are guests.
-template <class Protocol>
-concept native_protocol =
-    std::is_same_v<typename Protocol::socket, boost::asio::basic_stream_socket<Protocol>>;
 
 /// The `rung::executor` within a native executor.
 template <native_executor Executor>
@@ -161,22 +172,52 @@ private:
 
 namespace boost::asio::detail {
 
-template <rung::detail::native_protocol Protocol, rung::detail::native_executor Executor>
-class io_object_impl<reactive_socket_service<Protocol>, Executor>
-    : public rung::detail::native_object<rung::detail::socket_service<Protocol>, Executor> {
-    using base = rung::detail::native_object<rung::detail::socket_service<Protocol>, Executor>;
+#if defined(BOOST_ASIO_HAS_IO_URING_AS_DEFAULT)
+template <class Protocol>
+using rung_replaced_socket_service = io_uring_socket_service<Protocol>;
+using rung_replaced_descriptor_service = io_uring_descriptor_service;
+#else
+template <class Protocol>
+using rung_replaced_socket_service = reactive_socket_service<Protocol>;
+using rung_replaced_descriptor_service = reactive_descriptor_service;
+#endif
 
-public:
-    using base::base;
+template <class Protocol, rung::detail::native_executor Executor>
+class io_object_impl<rung_replaced_socket_service<Protocol>, Executor>
+    : public rung::detail::native_object<rung::detail::socket_service<Protocol>, Executor> {
+    using rung::detail::native_object<rung::detail::socket_service<Protocol>,
+                                      Executor>::native_object;
+};
+
+template <rung::detail::native_executor Executor>
+class io_object_impl<rung_replaced_descriptor_service, Executor>
+    : public rung::detail::native_object<rung::detail::descriptor_service, Executor> {
+    using rung::detail::native_object<rung::detail::descriptor_service, Executor>::native_object;
+};
+
+template <rung::detail::native_executor Executor>
+class io_object_impl<posix_serial_port_service, Executor>
+    : public rung::detail::native_object<rung::detail::serial_port_service, Executor> {
+    using rung::detail::native_object<rung::detail::serial_port_service, Executor>::native_object;
+};
+
+template <class Protocol, rung::detail::native_executor Executor>
+class io_object_impl<resolver_service<Protocol>, Executor>
+    : public rung::detail::native_object<rung::detail::resolver_service<Protocol>, Executor> {
+    using rung::detail::native_object<rung::detail::resolver_service<Protocol>,
+                                      Executor>::native_object;
+};
+
+template <rung::detail::native_executor Executor>
+class io_object_impl<signal_set_service, Executor>
+    : public rung::detail::native_object<rung::detail::signal_set_service, Executor> {
+    using rung::detail::native_object<rung::detail::signal_set_service, Executor>::native_object;
 };
 
 template <class Traits, rung::detail::native_executor Executor>
 class io_object_impl<deadline_timer_service<Traits>, Executor>
     : public rung::detail::native_object<rung::detail::timer_service<Traits>, Executor> {
-    using base = rung::detail::native_object<rung::detail::timer_service<Traits>, Executor>;
-
-public:
-    using base::base;
+    using rung::detail::native_object<rung::detail::timer_service<Traits>, Executor>::native_object;
 };
 
 }  // namespace boost::asio::detail

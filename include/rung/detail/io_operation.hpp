@@ -69,6 +69,10 @@ enum class io_kind : std::uint8_t {
     accept,
     connect,
     wait,  // for poll events in `events`
+    read,         // of any descriptor, at its own position, into one buffer
+    write,
+    read_vector,  // into the `length` buffers of an iovec
+    write_vector,
 };
 
 /// An operation on a descriptor: what to do, how it stands, how it ended.
@@ -84,8 +88,8 @@ public:
     std::uint32_t events = 0;         // of `wait`, and of the wait before a second try
     int descriptor = -1;
     int flags = 0;                    // MSG_…, of `receive…` and `send…`; SOCK_… of `accept`
-    void* address = nullptr;          // the buffer, the msghdr, or the socket address
-    std::size_t length = 0;           // of the buffer or the socket address
+    void* address = nullptr;          // the buffer, the msghdr, the iovec, or the socket address
+    std::size_t length = 0;           // of the buffer, the iovec or the socket address
     socklen_t* address_length = nullptr;  // of `accept`
 
     // How it stands. Engine only.
@@ -106,9 +110,14 @@ public:
 
     /// Whether it takes from, or else puts into, the stream of bytes that has an order.
     bool receives() const noexcept {
-        return (kind == io_kind::receive || kind == io_kind::receive_msg) && (flags & MSG_OOB) == 0;
+        return (kind == io_kind::receive || kind == io_kind::receive_msg ||
+                kind == io_kind::read || kind == io_kind::read_vector) &&
+               (flags & MSG_OOB) == 0;
     }
-    bool sends() const noexcept { return kind == io_kind::send || kind == io_kind::send_msg; }
+    bool sends() const noexcept {
+        return kind == io_kind::send || kind == io_kind::send_msg || kind == io_kind::write ||
+               kind == io_kind::write_vector;
+    }
 
     /// The result as Asio's code: ECANCELED is `operation_aborted`.
     boost::system::error_code error() const noexcept {

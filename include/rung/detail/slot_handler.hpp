@@ -9,8 +9,10 @@ namespace rung::detail {
 /// What an operation puts into its handler's cancellation slot.
 ///
 /// Every cancellation type ends an operation: a call that was cancelled has transferred nothing.
-/// `Cancel` is the engine's function for the kind of operation.
-template <void (*Cancel)(cancel_link&) noexcept>
+/// `Cancel` is the function for the kind of operation, and `Unlink` the one of whose lock guards the
+/// link.
+template <void (*Cancel)(cancel_link&) noexcept,
+          void (*Unlink)(cancel_link&) noexcept = &engine::unlink>
 class slot_handler {
 public:
     explicit slot_handler(scheduler& s) noexcept { link_.engine = &s; }
@@ -18,7 +20,7 @@ public:
     slot_handler& operator=(const slot_handler&) = delete;
     ~slot_handler() {
         if (link_.op.load(std::memory_order_acquire) != nullptr) {  // pairs with unlink_slot
-            engine::unlink(link_);
+            Unlink(link_);
         }
     }
 
@@ -39,13 +41,14 @@ private:
 };
 
 /// Connects the slot of `handler`, if it has one, and gives the link for the operation.
-template <void (*Cancel)(cancel_link&) noexcept, class Handler>
+template <void (*Cancel)(cancel_link&) noexcept,
+          void (*Unlink)(cancel_link&) noexcept = &engine::unlink, class Handler>
 cancel_link* connect_slot(const Handler& handler, scheduler& s) {
     auto slot = boost::asio::get_associated_cancellation_slot(handler);
     if (!slot.is_connected()) {
         return nullptr;
     }
-    return &slot.template emplace<slot_handler<Cancel>>(s).link();
+    return &slot.template emplace<slot_handler<Cancel, Unlink>>(s).link();
 }
 
 }  // namespace rung::detail

@@ -1,109 +1,43 @@
 #pragma once
 
+#include <poll.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 #include <algorithm>
-#include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/asio/socket_base.hpp>
-#include <poll.h>
 #include <rung/detail/asio_binding.hpp>
 #include <rung/detail/io_operation.hpp>
+#include <rung/detail/transfer_buffers.hpp>
 #include <tuple>
+#include <utility>
 
 /// What each socket operation asks of the kernel, and how it reads the answer.
 namespace rung::detail {
 
-/// Waits for readiness. Arguments of its handler: `(error_code)`.
-class wait_core : public io_operation {
-public:
-    wait_core(function_type f, boost::asio::socket_base::wait_type w) noexcept
+/// What every receive of a socket shares.
+class receive_core_base : public io_operation {
+protected:
+    receive_core_base(function_type f, int message_flags) noexcept
         : io_operation(f, level::normal) {
-        kind = io_kind::wait;
-        switch (w) {
-            case boost::asio::socket_base::wait_read:
-                events = POLLIN;
-                break;
-            case boost::asio::socket_base::wait_write:
-                events = POLLOUT;
-                break;
-            default:
-                events = POLLPRI;
-                break;
-        }
-    }
-    std::tuple<boost::system::error_code> take_result() const noexcept { return {error()}; }
-};
-
-/// Waits for readiness in the form of a transfer of nothing. Arguments: `(error_code, 0)`.
-class null_buffers_core : public wait_core {
-public:
-    using wait_core::wait_core;
-    std::tuple<boost::system::error_code, std::size_t> take_result() const noexcept {
-        return {error(), 0};
-    }
-};
-
-/// Buffers in the kernel's form: one in the entry itself, several behind a msghdr.
-///
-/// It stays where it was made, in the operation that points into it.
-template <class Buffer, class Buffers>
-class transfer_buffers {
-    using adapter = buffer_sequence_adapter<Buffer, Buffers>;
-    static constexpr bool single = adapter::is_single_buffer;
-    // The most that Linux moves in one call, see read(2); an entry has 32 bits for a length.
-    static constexpr std::size_t most_bytes = 0x7ffff000;
-    struct nothing {
-        explicit nothing(const Buffers&) noexcept {}
-    };
-    struct vector {
-        adapter sequence;
-        msghdr header{};
-        explicit vector(const Buffers& buffers) noexcept : sequence(buffers) {}
-    };
-
-public:
-    /// Describes `buffers`, of which only the bytes must live on, to `op`.
-    transfer_buffers(io_operation& op, io_kind one, io_kind many, const Buffers& buffers) noexcept
-        : vector_(buffers) {
-        if constexpr (single) {
-            const Buffer b = adapter::first(buffers);
-            op.kind = one;
-            op.address = const_cast<void*>(static_cast<const void*>(b.data()));
-            op.length = std::min(b.size(), most_bytes);
-            empty_ = b.size() == 0;
-        } else {
-            vector_.header.msg_iov = vector_.sequence.buffers();
-            vector_.header.msg_iovlen = vector_.sequence.count();
-            op.kind = many;
-            op.address = &vector_.header;
-            empty_ = vector_.sequence.all_empty();
-        }
-    }
-    transfer_buffers(const transfer_buffers&) = delete;
-    transfer_buffers& operator=(const transfer_buffers&) = delete;
-
-    bool empty() const noexcept { return empty_; }
-
-private:
-    [[no_unique_address]] std::conditional_t<single, nothing, vector> vector_;
-    bool empty_ = false;
-};
-
-/// Receives. Arguments of its handler: `(error_code, std::size_t)`; the end of a stream is `eof`.
-template <class Buffers>
-class receive_core : public io_operation {
-public:
-    receive_core(function_type f, const Buffers& buffers, int message_flags, bool stream) noexcept
-        : io_operation(f, level::normal),
-          buffers_(*this, io_kind::receive, io_kind::receive_msg, buffers),
-          stream_(stream) {
         flags = message_flags;
         events = (message_flags & MSG_OOB) != 0 ? POLLPRI : POLLIN;
         polling = (message_flags & MSG_OOB) != 0;  // without data it fails instead of waiting
     }
-    /// Whether there is nothing to do: a stream has no empty messages.
+
+public:
+    /// Whether there is nothing to do.
+    bool trivial() const noexcept { return false; }
+};
+
+/// Receives. Arguments of its handler: `(error_code, std::size_t)`; the end of a stream is `eof`.
+template <class Buffers>
+class receive_core : public receive_core_base {
+public:
+    receive_core(function_type f, const Buffers& buffers, int message_flags, bool stream) noexcept
+        : receive_core_base(f, message_flags),
+          buffers_(*this, io_kind::receive, io_kind::receive_msg, buffers),
+          stream_(stream) {}
+    /// A stream has no empty messages.
     bool trivial() const noexcept { return stream_ && buffers_.empty(); }
 
     std::tuple<boost::system::error_code, std::size_t> take_result() const noexcept {
@@ -118,25 +52,97 @@ private:
     bool stream_;
 };
 
-/// Sends. Arguments of its handler: `(error_code, std::size_t)`.
-template <class Buffers>
-class send_core : public io_operation {
+/// Receives a message and its sender's address. Arguments: `(error_code, std::size_t)`.
+template <class Buffers, class Endpoint>
+class receive_from_core : public receive_core_base {
 public:
-    send_core(function_type f, const Buffers& buffers, int message_flags, bool stream) noexcept
-        : io_operation(f, level::normal),
-          buffers_(*this, io_kind::send, io_kind::send_msg, buffers),
-          stream_(stream) {
-        flags = message_flags | MSG_NOSIGNAL;
-        events = POLLOUT;
+    receive_from_core(function_type f, const Buffers& buffers, Endpoint& sender,
+                      int message_flags) noexcept
+        : receive_core_base(f, message_flags),
+          buffers_(*this, io_kind::receive_msg, buffers),
+          sender_(sender) {
+        buffers_.header().msg_name = sender_.data();
+        buffers_.header().msg_namelen = static_cast<socklen_t>(sender_.capacity());
     }
-    bool trivial() const noexcept { return stream_ && buffers_.empty(); }
-    std::tuple<boost::system::error_code, std::size_t> take_result() const noexcept {
+    std::tuple<boost::system::error_code, std::size_t> take_result() noexcept {
+        if (result >= 0) {
+            // A name without its final zero counts as longer than there is room for.
+            const std::size_t size = buffers_.header().msg_namelen;
+            sender_.resize(std::min(size, sender_.capacity()));
+        }
         return {error(), count()};
     }
 
 private:
+    message_buffers<boost::asio::mutable_buffer, Buffers> buffers_;
+    Endpoint& sender_;
+};
+
+/// Receives a message and the flags that it came with. Arguments: `(error_code, std::size_t)`.
+template <class Buffers>
+class receive_with_flags_core : public receive_core_base {
+public:
+    receive_with_flags_core(function_type f, const Buffers& buffers, int message_flags,
+                            int& out_flags) noexcept
+        : receive_core_base(f, message_flags),
+          buffers_(*this, io_kind::receive_msg, buffers),
+          out_flags_(out_flags) {}
+    std::tuple<boost::system::error_code, std::size_t> take_result() noexcept {
+        out_flags_ = result >= 0 ? buffers_.header().msg_flags : 0;
+        return {error(), count()};
+    }
+
+private:
+    message_buffers<boost::asio::mutable_buffer, Buffers> buffers_;
+    int& out_flags_;
+};
+
+/// What every send of a socket shares. Arguments of its handler: `(error_code, std::size_t)`.
+class send_core_base : public io_operation {
+protected:
+    send_core_base(function_type f, int message_flags) noexcept : io_operation(f, level::normal) {
+        flags = message_flags | MSG_NOSIGNAL;
+        events = POLLOUT;
+    }
+
+public:
+    bool trivial() const noexcept { return false; }
+    std::tuple<boost::system::error_code, std::size_t> take_result() const noexcept {
+        return {error(), count()};
+    }
+};
+
+/// Sends to the peer.
+template <class Buffers>
+class send_core : public send_core_base {
+public:
+    send_core(function_type f, const Buffers& buffers, int message_flags, bool stream) noexcept
+        : send_core_base(f, message_flags),
+          buffers_(*this, io_kind::send, io_kind::send_msg, buffers),
+          stream_(stream) {}
+    bool trivial() const noexcept { return stream_ && buffers_.empty(); }
+
+private:
     transfer_buffers<boost::asio::const_buffer, Buffers> buffers_;
     bool stream_;
+};
+
+/// Sends a message to an address.
+template <class Buffers, class Endpoint>
+class send_to_core : public send_core_base {
+public:
+    send_to_core(function_type f, const Buffers& buffers, const Endpoint& receiver,
+                 int message_flags) noexcept
+        : send_core_base(f, message_flags),
+          buffers_(*this, io_kind::send_msg, buffers),
+          receiver_(receiver) {
+        buffers_.header().msg_name = receiver_.data();
+        buffers_.header().msg_namelen = static_cast<socklen_t>(receiver_.size());
+    }
+
+private:
+    message_buffers<boost::asio::const_buffer, Buffers> buffers_;
+    Endpoint receiver_;
 };
 
 /// Connects. Arguments of its handler: `(error_code)`.
@@ -210,13 +216,12 @@ class accept_core : public accept_core_base<Protocol> {
 public:
     accept_core(io_operation::function_type f, const Protocol& protocol,
                 typename Protocol::endpoint* endpoint, Socket& peer) noexcept
-        : accept_core_base<Protocol>(f, protocol, endpoint), peer_(peer) {}
-
-    /// Makes the operation fail because the socket is open already.
-    void refuse() noexcept { refused_ = true; }
+        : accept_core_base<Protocol>(f, protocol, endpoint),
+          peer_(peer),
+          peer_was_open_(peer.is_open()) {}
 
     std::tuple<boost::system::error_code> take_result() {
-        if (refused_) {
+        if (peer_was_open_) {
             return {boost::asio::error::already_open};
         }
         return {this->finish_accept(peer_)};
@@ -224,7 +229,7 @@ public:
 
 private:
     Socket& peer_;
-    bool refused_ = false;
+    bool peer_was_open_;
 };
 
 /// Accepts into a new socket. Arguments of its handler: `(error_code, Socket)`.

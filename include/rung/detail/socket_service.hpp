@@ -1,10 +1,8 @@
 #pragma once
 
 #include <boost/asio/buffer.hpp>
-#include <rung/detail/io_handler.hpp>
 #include <rung/detail/socket_operations.hpp>
-#include <rung/detail/socket_state.hpp>
-#include <rung/executor.hpp>
+#include <rung/detail/socket_service_base.hpp>
 
 namespace rung::detail {
 
@@ -14,10 +12,18 @@ namespace rung::detail {
 /// classes document them.
 template <class Protocol>
 class socket_service : public socket_service_base {
+    using wait_type = boost::asio::socket_base::wait_type;
+    static constexpr wait_type wait_read = boost::asio::socket_base::wait_read;
+    static constexpr wait_type wait_write = boost::asio::socket_base::wait_write;
+    template <class Buffers>
+    using source = buffer_sequence_adapter<boost::asio::const_buffer, Buffers>;
+    template <class Buffers>
+    using target = buffer_sequence_adapter<boost::asio::mutable_buffer, Buffers>;
+
 public:
     using protocol_type = Protocol;
     using endpoint_type = typename Protocol::endpoint;
-    struct implementation_type : socket_state {
+    struct implementation_type : io_object_state {
         Protocol protocol = endpoint_type().protocol();
     };
 
@@ -30,9 +36,9 @@ public:
     }
     void move_assign(implementation_type& to, socket_service_base& from_service,
                      implementation_type& from) noexcept {
+        destroy(to);
         take(to, from_service, from);
-        to.protocol = from.protocol;
-        from.protocol = endpoint_type().protocol();
+        to.protocol = std::exchange(from.protocol, endpoint_type().protocol());
     }
     template <class Protocol1>
     void converting_move_construct(
@@ -122,53 +128,84 @@ public:
         return ec;
     }
     template <class Buffers>
-    std::size_t send(socket_state& s, const Buffers& buffers, int flags, error_code& ec) {
+    std::size_t send(io_object_state& s, const Buffers& buffers, int flags, error_code& ec) {
         if constexpr (std::is_same_v<Buffers, null_buffers>) {
-            socket_ops::poll_write(s.descriptor, s.flags, -1, ec);
-            return 0;
+            return await_null(s, wait_write, ec);
         } else {
-            buffer_sequence_adapter<boost::asio::const_buffer, Buffers> b(buffers);
+            source<Buffers> b(buffers);
             return socket_ops::sync_send(s.descriptor, s.flags, b.buffers(), b.count(), flags,
                                          b.all_empty(), ec);
         }
     }
     template <class Buffers>
-    std::size_t receive(socket_state& s, const Buffers& buffers, int flags, error_code& ec) {
+    std::size_t send_to(io_object_state& s, const Buffers& buffers, const endpoint_type& receiver,
+                        int flags, error_code& ec) {
         if constexpr (std::is_same_v<Buffers, null_buffers>) {
-            socket_ops::poll_read(s.descriptor, s.flags, -1, ec);
-            return 0;
+            return await_null(s, wait_write, ec);
         } else {
-            buffer_sequence_adapter<boost::asio::mutable_buffer, Buffers> b(buffers);
+            source<Buffers> b(buffers);
+            return socket_ops::sync_sendto(s.descriptor, s.flags, b.buffers(), b.count(), flags,
+                                           receiver.data(), receiver.size(), ec);
+        }
+    }
+    template <class Buffers>
+    std::size_t receive(io_object_state& s, const Buffers& buffers, int flags, error_code& ec) {
+        if constexpr (std::is_same_v<Buffers, null_buffers>) {
+            return await_null(s, wait_read, ec);
+        } else {
+            target<Buffers> b(buffers);
             return socket_ops::sync_recv(s.descriptor, s.flags, b.buffers(), b.count(), flags,
                                          b.all_empty(), ec);
         }
     }
+    template <class Buffers>
+    std::size_t receive_from(io_object_state& s, const Buffers& buffers, endpoint_type& sender,
+                             int flags, error_code& ec) {
+        if constexpr (std::is_same_v<Buffers, null_buffers>) {
+            sender = {};
+            return await_null(s, wait_read, ec);
+        } else {
+            target<Buffers> b(buffers);
+            std::size_t size = sender.capacity();
+            const std::size_t n = socket_ops::sync_recvfrom(
+                s.descriptor, s.flags, b.buffers(), b.count(), flags, sender.data(), &size, ec);
+            if (!ec) {
+                sender.resize(std::min(size, sender.capacity()));
+            }
+            return n;
+        }
+    }
+    template <class Buffers>
+    std::size_t receive_with_flags(io_object_state& s, const Buffers& buffers, int flags,
+                                   int& out_flags, error_code& ec) {
+        if constexpr (std::is_same_v<Buffers, null_buffers>) {
+            out_flags = 0;
+            return await_null(s, wait_read, ec);
+        } else {
+            target<Buffers> b(buffers);
+            return socket_ops::sync_recvmsg(s.descriptor, s.flags, b.buffers(), b.count(), flags,
+                                            out_flags, ec);
+        }
+    }
 
     template <class Handler, class IoExecutor>
-    void async_wait(socket_state& s, boost::asio::socket_base::wait_type w, Handler& handler,
-                    const IoExecutor& ex) {
-        cancel_link* const link = slot_of(handler);
-        auto* const op = make<wait_core>(s, "async_wait", handler, ex, w);
-        start(s, op, link);
+    void async_wait(io_object_state& s, wait_type w, Handler& handler, const IoExecutor& ex) {
+        begin_wait(s, {"socket", "async_wait"}, w, handler, ex);
     }
     template <class Handler, class IoExecutor>
     void async_connect(implementation_type& s, const endpoint_type& peer, Handler& handler,
                        const IoExecutor& ex) {
-        cancel_link* const link = slot_of(handler);
-        auto* const op = make<connect_core<endpoint_type>>(s, "async_connect", handler, ex, peer);
-        start(s, op, link);
+        begin<connect_core<endpoint_type>>(s, {"socket", "async_connect"}, handler, ex, peer);
     }
     template <class Socket, class Handler, class IoExecutor>
     void async_accept(implementation_type& s, Socket& peer, endpoint_type* peer_endpoint,
                       Handler& handler, const IoExecutor& ex) {
-        cancel_link* const link = slot_of(handler);
-        auto* const op = make<accept_core<Protocol, Socket>>(s, "async_accept", handler, ex,
-                                                             s.protocol, peer_endpoint, peer);
+        using core = accept_core<Protocol, Socket>;
+        constexpr operation_name name{"socket", "async_accept"};
         if (peer.is_open()) {
-            op->refuse();
-            engine::complete_now(engine(), op, false);
+            refuse<core>(s, name, EISCONN, handler, ex, s.protocol, peer_endpoint, peer);
         } else {
-            start(s, op, link);
+            begin<core>(s, name, handler, ex, s.protocol, peer_endpoint, peer);
         }
     }
     template <class PeerExecutor, class Handler, class IoExecutor>
@@ -176,68 +213,73 @@ public:
                            endpoint_type* peer_endpoint, Handler& handler, const IoExecutor& ex) {
         using peer_socket =
             typename Protocol::socket::template rebind_executor<PeerExecutor>::other;
-        cancel_link* const link = slot_of(handler);
-        auto* const op = make<move_accept_core<Protocol, peer_socket>>(
-            s, "async_accept", handler, ex, s.protocol, peer_endpoint, peer_ex);
-        start(s, op, link);
+        begin<move_accept_core<Protocol, peer_socket>>(s, {"socket", "async_accept"}, handler, ex,
+                                                       s.protocol, peer_endpoint, peer_ex);
     }
     template <class Buffers, class Handler, class IoExecutor>
-    void async_send(socket_state& s, const Buffers& buffers, int flags, Handler& handler,
+    void async_send(io_object_state& s, const Buffers& buffers, int flags, Handler& handler,
                     const IoExecutor& ex) {
+        constexpr operation_name name{"socket", "async_send"};
         if constexpr (std::is_same_v<Buffers, null_buffers>) {
-            async_wait_null(s, boost::asio::socket_base::wait_write, handler, ex);
+            begin_wait<null_buffers_core>(s, name, wait_write, handler, ex);
         } else {
-            transfer<send_core<Buffers>>(s, "async_send", buffers, flags, handler, ex);
+            begin_transfer<send_core<Buffers>>(s, name, handler, ex, buffers, flags, is_stream(s));
         }
     }
     template <class Buffers, class Handler, class IoExecutor>
-    void async_receive(socket_state& s, const Buffers& buffers, int flags, Handler& handler,
-                       const IoExecutor& ex) {
+    void async_send_to(io_object_state& s, const Buffers& buffers, const endpoint_type& receiver,
+                       int flags, Handler& handler, const IoExecutor& ex) {
+        constexpr operation_name name{"socket", "async_send_to"};
         if constexpr (std::is_same_v<Buffers, null_buffers>) {
-            async_wait_null(s,
-                            (flags & MSG_OOB) != 0 ? boost::asio::socket_base::wait_error
-                                                   : boost::asio::socket_base::wait_read,
-                            handler, ex);
+            begin_wait<null_buffers_core>(s, name, wait_write, handler, ex);
         } else {
-            transfer<receive_core<Buffers>>(s, "async_receive", buffers, flags, handler, ex);
+            begin_transfer<send_to_core<Buffers, endpoint_type>>(s, name, handler, ex, buffers,
+                                                                 receiver, flags);
+        }
+    }
+    template <class Buffers, class Handler, class IoExecutor>
+    void async_receive(io_object_state& s, const Buffers& buffers, int flags, Handler& handler,
+                       const IoExecutor& ex) {
+        constexpr operation_name name{"socket", "async_receive"};
+        if constexpr (std::is_same_v<Buffers, null_buffers>) {
+            begin_wait<null_buffers_core>(s, name, wait_for(flags), handler, ex);
+        } else {
+            begin_transfer<receive_core<Buffers>>(s, name, handler, ex, buffers, flags,
+                                                  is_stream(s));
+        }
+    }
+    template <class Buffers, class Handler, class IoExecutor>
+    void async_receive_from(io_object_state& s, const Buffers& buffers, endpoint_type& sender,
+                            int flags, Handler& handler, const IoExecutor& ex) {
+        constexpr operation_name name{"socket", "async_receive_from"};
+        if constexpr (std::is_same_v<Buffers, null_buffers>) {
+            sender = {};
+            begin_wait<null_buffers_core>(s, name, wait_for(flags), handler, ex);
+        } else {
+            begin_transfer<receive_from_core<Buffers, endpoint_type>>(s, name, handler, ex,
+                                                                      buffers, sender, flags);
+        }
+    }
+    template <class Buffers, class Handler, class IoExecutor>
+    void async_receive_with_flags(io_object_state& s, const Buffers& buffers, int flags,
+                                  int& out_flags, Handler& handler, const IoExecutor& ex) {
+        constexpr operation_name name{"socket", "async_receive_with_flags"};
+        if constexpr (std::is_same_v<Buffers, null_buffers>) {
+            out_flags = 0;
+            begin_wait<null_buffers_core>(s, name, wait_for(flags), handler, ex);
+        } else {
+            begin_transfer<receive_with_flags_core<Buffers>>(s, name, handler, ex, buffers, flags,
+                                                             out_flags);
         }
     }
 
 private:
-    template <class Handler>
-    cancel_link* slot_of(const Handler& handler) {
-        return connect_slot<&engine::cancel>(handler, engine());
+    static wait_type wait_for(int receive_flags) noexcept {
+        return (receive_flags & MSG_OOB) != 0 ? boost::asio::socket_base::wait_error : wait_read;
     }
-
-    template <class Core, class Handler, class IoExecutor, class... Args>
-    auto* make([[maybe_unused]] socket_state& s, [[maybe_unused]] const char* name,
-               Handler& handler, const IoExecutor& ex, Args&&... args) {
-        auto* const op =
-            make_handler_operation<Core>(handler, ex, std::forward<Args>(args)...);
-        op->io_level = executor_access::io_level_of(inner_executor(ex));
-        BOOST_ASIO_HANDLER_CREATION((context(), *op, "socket", &s, s.descriptor, name));
-        return op;
-    }
-
-    template <class Core, class Buffers, class Handler, class IoExecutor>
-    void transfer(socket_state& s, const char* name, const Buffers& buffers, int flags,
-                  Handler& handler, const IoExecutor& ex) {
-        cancel_link* const link = slot_of(handler);
-        auto* const op = make<Core>(s, name, handler, ex, buffers, flags,
-                                    (s.flags & socket_ops::stream_oriented) != 0);
-        if (op->trivial()) {
-            op->result = 0;
-            engine::complete_now(engine(), op, false);
-        } else {
-            start_transfer(s, op, link);
-        }
-    }
-
-    template <class Handler, class IoExecutor>
-    void async_wait_null(socket_state& s, boost::asio::socket_base::wait_type w, Handler& handler,
-                         const IoExecutor& ex) {
-        cancel_link* const link = slot_of(handler);
-        start(s, make<null_buffers_core>(s, "async_wait(null_buffers)", handler, ex, w), link);
+    std::size_t await_null(io_object_state& s, wait_type w, error_code& ec) {
+        wait(s, w, ec);
+        return 0;
     }
 };
 

@@ -1,0 +1,92 @@
+#include <fcntl.h>
+
+#include <cerrno>
+#include <rung/detail/io_service.hpp>
+#include <utility>
+
+#include "transfer.hpp"
+
+namespace rung::detail {
+
+using error_code = boost::system::error_code;
+
+io_service_base::native_handle_type io_service_base::release(io_object_state& s, error_code& ec) {
+    if (!is_open(s)) {
+        ec = boost::asio::error::bad_descriptor;
+        return -1;
+    }
+    ec = {};
+    engine::detach(*engine_, s.operations);
+    s.flags = 0;
+    return std::exchange(s.descriptor, -1);
+}
+
+error_code io_service_base::cancel(io_object_state& s, error_code& ec) {
+    if (!is_open(s)) {
+        ec = boost::asio::error::bad_descriptor;
+        return ec;
+    }
+    ec = {};
+    engine::cancel_all(*engine_, s.operations);
+    return ec;
+}
+
+error_code io_service_base::adopt(io_object_state& s, int descriptor, unsigned char flags,
+                                  error_code& ec) {
+    if (is_open(s)) {
+        ec = boost::asio::error::already_open;
+    } else if (::fcntl(descriptor, F_GETFD) == -1) {  // to be told now, not at its first use
+        ec.assign(errno, boost::system::system_category());
+    } else {
+        s.descriptor = descriptor;
+        s.flags = flags;
+        s.operations.sends = {};
+        ec = {};
+    }
+    return ec;
+}
+
+void io_service_base::take(io_object_state& to, const io_service_base& from_service,
+                           io_object_state& from) noexcept {
+    to.descriptor = std::exchange(from.descriptor, -1);
+    to.flags = std::exchange(from.flags, static_cast<unsigned char>(0));
+    if (to.descriptor != -1) {
+        engine::move_list(*from_service.engine_, to.operations, from.operations);
+    }
+}
+
+void io_service_base::start(io_object_state& s, io_operation* op, cancel_link* link) noexcept {
+    if (!is_open(s)) {
+        op->result = -EBADF;
+        engine::complete_now(*engine_, op, false);
+        return;
+    }
+    op->descriptor = s.descriptor;
+    op->report_aborted = (s.flags & socket_ops::enable_connection_aborted) != 0;
+    engine::start(*engine_, op, &s.operations, link);
+}
+
+void io_service_base::start_transfer(io_object_state& s, io_operation* op,
+                                     cancel_link* link) noexcept {
+    if (is_open(s) && !op->polling) {
+        op->in_turn = engine::has_transfers(*engine_, s.operations, op->receives());
+        if (op->receives()) {
+            // What is to be received may still come from a handler that is waiting to run.
+            op->try_first = !op->in_turn;
+        } else if (!op->in_turn && s.operations.sends.worth_trying()) {
+            op->descriptor = s.descriptor;
+            const std::int32_t result = try_transfer(*op);
+            if (result != -EAGAIN) {
+                s.operations.sends.hit();
+                op->result = result;
+                engine::complete_now(*engine_, op, true);
+                return;
+            }
+            s.operations.sends.miss();
+            op->poll_first = true;
+        }
+    }
+    start(s, op, link);
+}
+
+}  // namespace rung::detail
