@@ -1,22 +1,18 @@
 #include <rung/io_context.hpp>
 
+#include "guest_events.hpp"
 #include "scheduler.hpp"
 
 namespace rung {
 
-namespace {
-
-io_context_options with_hint(int concurrency_hint) {
-    io_context_options options;
-    options.concurrency_hint = concurrency_hint;
-    return options;
+io_context::io_context(const io_context_options& options, detail::guests guests)
+    : io_context(options, nullptr) {
+    if (guests == detail::guests::on_our_loop) {
+        detail::host_guests(*this);
+    } else {
+        scheduler_->leave_guests_to_asio();
+    }
 }
-
-}  // namespace
-
-io_context::io_context() : io_context(io_context_options{}) {}
-io_context::io_context(int concurrency_hint) : io_context(with_hint(concurrency_hint)) {}
-io_context::io_context(const io_context_options& options) : io_context(options, nullptr) {}
 
 io_context::io_context(const io_context_options& options,
                        std::unique_ptr<detail::ring_backend> backend)

@@ -128,6 +128,12 @@ void ring::add_wake(int descriptor) noexcept {
     e->user_data = wake_tag;
 }
 
+void ring::add_guest_poll(int descriptor) noexcept {
+    io_uring_sqe* const e = next();
+    io_uring_prep_poll_add(e, descriptor, POLLIN);
+    e->user_data = guest_tag;
+}
+
 unsigned ring::publish() noexcept {
     std::atomic_ref(*memory_.sq_tail).store(tail_, std::memory_order_release);
     return unsubmitted();

@@ -25,6 +25,8 @@ public:
     // Tags of entries that are not operations. Operations' tags are their addresses.
     static constexpr std::uint64_t ignored_tag = 0;
     static constexpr std::uint64_t wake_tag = 1;
+    static constexpr std::uint64_t guest_tag = 2;
+    static constexpr std::uint64_t last_tag = guest_tag;
 
     explicit ring(std::unique_ptr<ring_backend> backend) noexcept;
 
@@ -40,6 +42,7 @@ public:
     void add_cancel(const io_operation& op) noexcept;
     void add_cancel_all() noexcept;
     void add_wake(int descriptor) noexcept;
+    void add_guest_poll(int descriptor) noexcept;
 
     /// Submits what waits and brings what completions there are. Gives 0 or a negated errno.
     int submit() noexcept {

@@ -116,6 +116,7 @@ rung::statistics scheduler::statistics() noexcept {
     s.restarts = counters_.restarts;
     s.timers = timers_.size();
     s.lock_borrows = mutex_.borrows();
+    s.guest_thread = guest_thread_;
     s.handler_time_ns = counters_.handler_time_ns;
     s.sleep_time_ns = counters_.sleep_time_ns;
     return s;
@@ -143,6 +144,7 @@ void scheduler::cancel_everything() noexcept {
     if (ring_->room() != 0) {
         ring_->add_cancel_all();
         wake_armed_ = false;
+        guests_armed_ = false;
     }
     submit();
     reap();

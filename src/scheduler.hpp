@@ -24,6 +24,7 @@
 
 namespace rung::detail {
 
+class guest_events;
 class running_thread;
 
 /// How many forks lie between this process and the one in which the program started.
@@ -61,6 +62,11 @@ public:
 
     /// Destroys every handler, once the kernel has let go of their buffers.
     void shutdown() noexcept;
+
+    // For guests; see guests.cpp.
+    void watch(guest_events* guests) noexcept;
+    void leave_guests_to_asio() noexcept { guest_thread_ = true; }
+    bool several_threads() noexcept;
 
     // The door's other side; see engine.hpp.
     void post(operation* op) noexcept;
@@ -107,6 +113,7 @@ private:
     void drain_inbox() noexcept;
     void pass() noexcept;
     void fire_timers(std::int64_t now_ns) noexcept;
+    void arm_guests() noexcept;
 
     // scheduler_threads.cpp
     void enter(running_thread& self);
@@ -180,6 +187,9 @@ private:
     std::size_t idle_ = 0;  // threads that wait for work, the leader apart
     std::condition_variable work_available_;
     bool wake_armed_ = false;  // the ring watches event_
+    guest_events* guests_ = nullptr;
+    bool guests_armed_ = false;  // the ring watches their descriptor
+    bool guest_thread_ = false;
     int ring_error_ = 0;
     std::uint64_t wakes_owed_ = 0;  // writes to event_ that were promised
 
@@ -206,12 +216,20 @@ public:
     running_thread& operator=(const running_thread&) = delete;
 
     void capture_exception() noexcept;
-    void do_not_count() noexcept { ++uncounted_; }
-    void rethrow_exception() {
-        if (exception_ != nullptr) [[unlikely]] {
+    void do_not_count() noexcept { notable_ = true; }
+
+    /// Sees to what an operation has left behind: throws the exception, if any, and gives the number
+    /// of handlers to count.
+    std::size_t aftermath() {
+        if (!notable_) [[likely]] {
+            return 1;
+        }
+        notable_ = false;
+        if (exception_ != nullptr) {
             several_exceptions_ = false;
             std::rethrow_exception(std::exchange(exception_, nullptr));
         }
+        return 0;
     }
 
 private:
@@ -220,9 +238,9 @@ private:
     scheduler& scheduler_;
     running_thread* next_ = nullptr;     // of the scheduler's list
     running_thread* nested_in_ = nullptr;  // this thread's activation of the same scheduler below
+    bool notable_ = false;                 // there is an exception_, or no handler to count
     bool idle_ = false;                    // waits for a handler
     bool several_exceptions_ = false;      // exception_ stands for them
-    unsigned uncounted_ = 0;               // operations that ran and are none of the program's
     std::exception_ptr exception_;
     asio_thread_scope asio_scope_;
 };

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "guest_events.hpp"
 #include "scheduler.hpp"
 #include "transfer.hpp"
 
@@ -181,10 +182,16 @@ void scheduler::reap() noexcept {
     }
     while (ring_->ready()) {
         const completion c = ring_->take();
-        if (c.tag > ring::wake_tag) {
+        if (c.tag > ring::last_tag) {
             completed(reinterpret_cast<io_operation*>(c.tag), c.result);
         } else if (c.tag == ring::wake_tag && !c.more) {
             wake_armed_ = false;
+        } else if (c.tag == ring::guest_tag) {
+            guests_armed_ = false;
+            operation* const turn = guests_ != nullptr ? guests_->ready() : nullptr;
+            if (turn != nullptr) {
+                queue_.push(turn);
+            }
         }
     }
     ring_->release_taken();

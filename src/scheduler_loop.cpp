@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "guest_events.hpp"
 #include "scheduler.hpp"
 
 namespace rung::detail {
@@ -81,12 +82,10 @@ operation* scheduler::next(running_thread& self, std::int64_t deadline_ns) {
         }
         if (options_.measure_time) {
             execute_timed(op);
-            self.rethrow_exception();
             return true;
         }
     }
     op->complete();
-    self.rethrow_exception();
     return true;
 }
 
@@ -95,10 +94,7 @@ std::size_t scheduler::run(std::int64_t deadline_ns, std::size_t limit) {
     std::size_t n = 0;
     const bool timed = deadline_ns != forever && deadline_ns != no_wait;
     while (n < limit && run_next(self, deadline_ns)) {
-        ++n;
-        if (self.uncounted_ != 0) [[unlikely]] {
-            n -= std::exchange(self.uncounted_, 0);
-        }
+        n += self.aftermath();
         if (timed && clock::now_ns() >= deadline_ns) {
             break;
         }
@@ -140,6 +136,11 @@ void scheduler::look_around() noexcept {
 void scheduler::pass() noexcept {
     since_pass_ = 0;
     submit_pending();
+    if (guests_ != nullptr && !guests_armed_) {
+        arm_guests();
+        submit();
+        reap();
+    }
     if (ring_->pending_work()) {
         submit();
         reap();
@@ -147,6 +148,19 @@ void scheduler::pass() noexcept {
     if (waits_ != 0) {
         fire_timers(clock::now_ns());
     }
+}
+
+/// One poll at a time, so that guests with much to do cost an entry a turn of the loop at most.
+void scheduler::arm_guests() noexcept {
+    if (ring_->room() != 0) {
+        ring_->add_guest_poll(guests_->descriptor());
+        guests_armed_ = true;
+    }
+}
+
+void scheduler::watch(guest_events* guests) noexcept {
+    const lock_guard lock(*this);
+    guests_ = guests;
 }
 
 void scheduler::drain_inbox() noexcept {
@@ -271,6 +285,9 @@ void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t now_n
         }
         ring_->add_wake(event_);
         wake_armed_ = true;
+    }
+    if (guests_ != nullptr && !guests_armed_) {
+        arm_guests();
     }
     if (several_threads_ && ring_->unsubmitted() != 0) {
         submit();  // others may add entries while this thread sleeps

@@ -32,6 +32,7 @@ running_thread::~running_thread() {
 }
 
 void running_thread::capture_exception() noexcept {
+    notable_ = true;
     if (exception_ == nullptr) {
         exception_ = std::current_exception();
     } else if (!std::exchange(several_exceptions_, true)) {
@@ -83,6 +84,11 @@ void scheduler::leave(running_thread& self) noexcept {
     } else if (threads_ != nullptr) {
         share_work();
     }
+}
+
+bool scheduler::several_threads() noexcept {
+    const lock_guard lock(*this);
+    return several_threads_;
 }
 
 void scheduler::stop() noexcept {

@@ -15,6 +15,9 @@ namespace rung {
 
 namespace detail {
 class ring_backend;
+
+/// On whose thread Asio's services run for stock objects.
+enum class guests : bool { on_asios_thread, on_our_loop };
 }  // namespace detail
 
 /// What stands behind the ring.
@@ -71,10 +74,14 @@ public:
     using count_type = std::size_t;
 
     /// Equivalent to `io_context(io_context_options{})`: any number of threads may run it.
-    io_context();
+    io_context() : io_context(io_context_options{}) {}
     /// Equivalent to options with that `concurrency_hint`.
-    explicit io_context(int concurrency_hint);
-    explicit io_context(const io_context_options& options);
+    explicit io_context(int concurrency_hint)
+        : io_context(io_context_options{.concurrency_hint = concurrency_hint}) {}
+    // Inline, because the macros that decide it are those of the program.
+    explicit io_context(const io_context_options& options)
+        : io_context(options, RUNG_ASIO_USES_EPOLL ? detail::guests::on_our_loop
+                                                   : detail::guests::on_asios_thread) {}
     ~io_context();
 
     /// An executor of normal priority. Never throws.
@@ -130,6 +137,8 @@ protected:
     io_context(const io_context_options& options, std::unique_ptr<detail::ring_backend> backend);
 
 private:
+    io_context(const io_context_options& options, detail::guests guests);
+
     static constexpr count_type unlimited = std::numeric_limits<count_type>::max();
 
     template <class Clock, class Duration>

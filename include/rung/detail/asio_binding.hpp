@@ -1,6 +1,6 @@
 #pragma once
 
-/// The one file that names anything in `boost::asio::detail`.
+/// The one header that names anything in `boost::asio::detail`; src/guests.cpp is the one source.
 ///
 /// Asio's public class templates reach the operating system through
 /// `io_object_impl<Service, Executor>`. Specialising it for our executors gives each of them a native
@@ -39,6 +39,13 @@
 
 #if BOOST_VERSION < 108100
 #error "rung needs Boost 1.81 or newer"
+#endif
+
+// Whether stock objects wait in Asio's epoll reactor here, so that our loop can do that for them.
+#if defined(BOOST_ASIO_HAS_EPOLL) && !defined(BOOST_ASIO_HAS_IO_URING_AS_DEFAULT)
+#define RUNG_ASIO_USES_EPOLL 1
+#else
+#define RUNG_ASIO_USES_EPOLL 0
 #endif
 
 namespace rung {

@@ -1,0 +1,219 @@
+/// Guests: stock I/O objects, with Asio's own services behind them, on our loop.
+///
+/// Asio gives such services a `detail::scheduler`, and that a thread, when it finds none in the
+/// context. We put one there first, without a thread. Its handlers run in turns: operations of our
+/// run queue, each of which has it run one. A turn is queued when the reactor's epoll descriptor,
+/// which our ring watches, becomes readable, and when something is posted to Asio's scheduler.
+
+#include <array>
+#include <atomic>
+#include <boost/asio/detail/op_queue.hpp>
+#include <boost/asio/detail/scheduler.hpp>
+// Needs the scheduler to be known.
+#include <boost/asio/detail/reactor.hpp>
+#include <boost/asio/detail/scheduler_operation.hpp>
+#include <boost/asio/detail/scheduler_task.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <rung/io_context.hpp>
+#include <type_traits>
+#include <utility>
+
+#include "guest_events.hpp"
+#include "scheduler.hpp"
+
+namespace rung::detail {
+
+#if RUNG_ASIO_USES_EPOLL
+
+namespace {
+
+using asio_scheduler = boost::asio::detail::scheduler;
+using asio_operation = boost::asio::detail::scheduler_operation;
+using asio_reactor = boost::asio::detail::epoll_reactor;
+using asio_queue = boost::asio::detail::op_queue<asio_operation>;
+
+/// Whether Asio's scheduler has nothing but its task, which stands for the reactor in its queue; from
+/// then on it calls the task's `interrupt()` for the first thing that is posted.
+bool settled(asio_scheduler& s);
+/// Has it call `interrupt()` for what is queued behind the handler that runs next.
+void share_queue(asio_scheduler& s);
+int descriptor_of(const asio_reactor& r) noexcept;
+
+/// The members are private. An explicit instantiation may name them all the same, and does not
+/// compile should a Boost of the future have others.
+template <auto Mutex, auto Queue, auto Task, auto Interrupted>
+class scheduler_parts {
+    using mutex = std::remove_reference_t<decltype(std::declval<asio_scheduler&>().*Mutex)>;
+    using lock = typename mutex::scoped_lock;
+
+    static bool settle(asio_scheduler& s) {
+        const lock l(s.*Mutex);
+        asio_queue& queue = s.*Queue;
+        if (queue.front() != &(s.*Task)) {
+            return queue.empty();  // the task is with another turn, which comes here after it
+        }
+        queue.pop();
+        const bool nothing_else = queue.empty();
+        queue.push(&(s.*Task));
+        if (nothing_else) {
+            s.*Interrupted = false;
+        }
+        return nothing_else;
+    }
+    static void share(asio_scheduler& s) {
+        const lock l(s.*Mutex);
+        const asio_operation* const next = (s.*Queue).front();
+        if (next != nullptr && next != &(s.*Task)) {
+            s.*Interrupted = false;
+        }
+    }
+
+    friend bool settled(asio_scheduler& s) { return settle(s); }
+    friend void share_queue(asio_scheduler& s) { share(s); }
+};
+template class scheduler_parts<&asio_scheduler::mutex_, &asio_scheduler::op_queue_,
+                               &asio_scheduler::task_operation_,
+                               &asio_scheduler::task_interrupted_>;
+
+template <auto Descriptor>
+struct reactor_parts {
+    friend int descriptor_of(const asio_reactor& r) noexcept { return r.*Descriptor; }
+};
+template struct reactor_parts<&asio_reactor::epoll_fd_>;
+
+/// The reactor's place in our loop. Made with the first guest.
+class guest_host final : public boost::asio::execution_context::service,
+                         public boost::asio::detail::scheduler_task,
+                         public guest_events {
+public:
+    static boost::asio::execution_context::id id;
+
+    explicit guest_host(boost::asio::execution_context& context)
+        : service(context),
+          guest_events(descriptor_of(boost::asio::use_service<asio_reactor>(context))),
+          engine_(executor_access::engine_of(static_cast<io_context&>(context).get_executor())),
+          asio_(boost::asio::use_service<asio_scheduler>(context)),
+          reactor_(boost::asio::use_service<asio_reactor>(context)),
+          pause_(engine_) {
+        for (turn& t : turns_) {
+            t.host = this;
+        }
+        asio_.work_started();  // without any, it would stop
+        engine_.watch(this);
+        post_turn();
+    }
+
+    /// What Asio's scheduler is made with.
+    static boost::asio::detail::scheduler_task* of(boost::asio::execution_context& context) {
+        return &boost::asio::use_service<guest_host>(context);
+    }
+
+private:
+    /// A handler's worth of Asio's work in our run queue.
+    struct turn final : operation {
+        turn() noexcept : operation(&turn::finish, level::normal) {}
+        static void finish(operation* base, action what) {
+            auto* const self = static_cast<turn*>(base);
+            self->queued.store(false, std::memory_order_release);  // pairs with free_turn()
+            if (what == action::complete) {
+                self->host->take_turn();
+            }
+        }
+
+        guest_host* host = nullptr;
+        std::atomic<bool> queued{false};
+    };
+
+    /// Goes ahead of what the reactor brings, so that the turn ends before any of it runs, and other
+    /// threads can run the rest.
+    struct pause final : asio_operation {
+        explicit pause(scheduler& s) noexcept : asio_operation(&pause::finish), owner_engine(s) {}
+        static void finish(void* owner, asio_operation* base, const boost::system::error_code&,
+                           std::size_t) {
+            if (owner != nullptr) {
+                engine::do_not_count(static_cast<pause*>(base)->owner_engine);
+            }
+        }
+
+        scheduler& owner_engine;
+    };
+
+    void shutdown() override { engine_.watch(nullptr); }
+
+    /// The reactor's part of Asio's queue; never waits, since our loop does.
+    void run(long, asio_queue& ready) override {
+        asio_queue found;
+        reactor_.run(0, found);
+        if (!found.empty()) {
+            if (engine_.several_threads()) {
+                asio_.work_started();  // its end will be counted
+                ready.push(&pause_);
+            }
+            ready.push(found);
+        }
+    }
+    void interrupt() override { post_turn(); }
+
+    operation* ready() noexcept override { return free_turn(); }
+
+    turn* free_turn() noexcept {
+        for (turn& t : turns_) {
+            if (!t.queued.exchange(true, std::memory_order_acq_rel)) {
+                return &t;
+            }
+        }
+        return nullptr;  // each of those that are queued looks for more before it ends
+    }
+    void post_turn() noexcept {
+        if (turn* const t = free_turn()) {
+            engine_.post(t);
+        }
+    }
+
+    void take_turn() {
+        if (engine_.several_threads()) {
+            share_queue(asio_);
+        }
+        std::size_t n = 0;
+        try {
+            boost::system::error_code ignored;
+            n = asio_.poll_one(ignored);
+        } catch (...) {
+            post_turn();
+            throw;
+        }
+        if (n == 0) {
+            engine::do_not_count(engine_);
+        }
+        if (n != 0 || !settled(asio_)) {
+            post_turn();
+        }
+    }
+
+    scheduler& engine_;
+    asio_scheduler& asio_;
+    asio_reactor& reactor_;
+    pause pause_;
+    std::array<turn, 8> turns_;  // at most so many threads run guests' handlers at a time
+};
+
+boost::asio::execution_context::id guest_host::id;
+
+}  // namespace
+
+void host_guests(io_context& context) {
+    using task_source = asio_scheduler::get_task_func_type;
+    if constexpr (std::is_constructible_v<asio_scheduler, io_context&, int, bool, task_source>) {
+        boost::asio::make_service<asio_scheduler>(context, 0, false, &guest_host::of);
+    } else {  // Boost 1.88 and newer
+        boost::asio::make_service<asio_scheduler>(context, false, &guest_host::of);
+    }
+}
+
+#else
+
+void host_guests(io_context&) {}
+
+#endif
+
+}  // namespace rung::detail
