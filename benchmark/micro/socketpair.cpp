@@ -201,6 +201,9 @@ void socketpair_syscalls(benchmark::State& state) {
 const bool registered = register_for<systems_alone>(
                             "socketpair_callback",
                             [](auto system, auto& state) { socketpair_callback(system, state); }) &&
+                        register_for<guest_systems>(
+                            "guest_socketpair",
+                            [](auto system, auto& state) { socketpair_callback(system, state); }) &&
                         register_for<systems_alone>(
                             "socketpair_coroutine",
                             [](auto system, auto& state) { socketpair_coroutine(system, state); });

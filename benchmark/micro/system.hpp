@@ -9,6 +9,7 @@
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <chrono>
@@ -76,6 +77,19 @@ using systems_with_nop = std::tuple<rung_system>;
 using systems = std::tuple<asio_system>;
 using systems_alone = std::tuple<asio_system, asio_unsafe_system>;
 using systems_with_nop = std::tuple<>;
+#endif
+
+// Stock I/O objects, as a program has them whose source says any_io_executor: at home on stock Asio,
+// guests on ours.
+template <class System>
+struct stock_objects_on : System {
+    using timer = asio::steady_timer;
+    using socket = asio::local::stream_protocol::socket;
+};
+#if RUNG_BENCHMARK_HAS_RUNG
+using guest_systems = std::tuple<stock_objects_on<rung_system>, stock_objects_on<asio_system>>;
+#else
+using guest_systems = std::tuple<stock_objects_on<asio_system>>;
 #endif
 
 // Registers `<workload>/<system>` for each system of the list; run(system, state) is the workload.

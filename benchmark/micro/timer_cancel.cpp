@@ -41,5 +41,9 @@ const bool registered = register_for<systems_alone>(
     "timer_cancel", [](auto system, auto& state) { timer_cancel(system, state); },
     [](auto* benchmark) { benchmark->Arg(1'000)->Arg(100'000); });
 
+const bool registered_guests = register_for<guest_systems>(
+    "guest_timer", [](auto system, auto& state) { timer_cancel(system, state); },
+    [](auto* benchmark) { benchmark->Arg(1'000); });
+
 }  // namespace
 }  // namespace micro
