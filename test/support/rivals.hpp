@@ -147,6 +147,17 @@ void in_every_mode(void (*body)(Loop&)) {
     }
 }
 
+/// Runs `f` in every mode of our context, for what stock Asio does otherwise or not at all.
+template <class F>
+void on_ours(F f) {
+    for (const mode& m : modes) {
+        BOOST_TEST_CONTEXT(m.name) {
+            loop<rung::io_context> l(m);
+            f(l);
+        }
+    }
+}
+
 /// What a handler was called with, and how often.
 struct outcome {
     error_code ec;
