@@ -316,8 +316,7 @@ RUNG_RIVAL_CASE(descriptors_fail_with_the_codes_that_they_have) {
 }
 
 RUNG_RIVAL_CASE(a_context_may_be_destroyed_with_reads_of_descriptors_in_flight) {
-    auto p = pipe_pair(loop);
-    auto held = std::make_shared<decltype(p)>(std::move(p));
+    auto held = std::make_shared<decltype(pipe_pair(loop))>(pipe_pair(loop));
     auto memory = std::make_shared<std::array<char, 64>>();
     held->first.async_read_some(asio::buffer(*memory),
                                 [held, memory](error_code, std::size_t) { BOOST_TEST(false); });

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <rung/detail/asio_binding.hpp>
+#include <rung/detail/defaults.hpp>
 #include <rung/detail/engine.hpp>
 #include <rung/detail/function_operation.hpp>
 #include <rung/priority.hpp>
