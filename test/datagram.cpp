@@ -1,7 +1,5 @@
 // Datagrams: messages with bounds and addresses, over UDP and local sockets.
 
-#include <sys/stat.h>
-
 #include <boost/asio/basic_datagram_socket.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -9,7 +7,6 @@
 #include <boost/asio/ip/multicast.hpp>
 #include <boost/asio/ip/udp.hpp>
 #include <boost/asio/local/datagram_protocol.hpp>
-#include <numeric>
 
 #include "rivals.hpp"
 
