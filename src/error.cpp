@@ -20,6 +20,8 @@ public:
                 return "an option of the context cannot be used";
             case error::backend_unavailable:
                 return "the backend is not available";
+            case error::exception:
+                return "the operation's producer threw an exception";
         }
         return "unknown rung error";
     }

@@ -18,6 +18,8 @@ enum class error {
     bad_option,
     /// The backend that was asked for is not available in this build.
     backend_unavailable,
+    /// The producer of an operation threw something that holds no error code; `get()` throws it.
+    exception,
 };
 
 /// The category of `rung::error`.

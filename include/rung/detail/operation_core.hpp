@@ -1,0 +1,218 @@
+#pragma once
+
+#include <atomic>
+#include <boost/system/error_code.hpp>
+#include <cstdint>
+#include <exception>
+#include <rung/detail/operation.hpp>
+#include <rung/detail/short_lock.hpp>
+#include <rung/operation_state.hpp>
+#include <utility>
+
+namespace rung::detail {
+
+class operation_core;
+class operation_watcher;
+
+/// Ties a watcher to the handler in a cancellation slot. Both pointers are guarded by the core's lock.
+struct watch_link {
+    operation_watcher* watcher = nullptr;
+};
+
+/// One who wants to be told of an operation: a node of its list, and of the engine's queue, so that
+/// a handler on a `rung::executor` needs no second piece of memory.
+class operation_watcher : public operation {
+public:
+    enum class wants : std::uint8_t {
+        end,           // to be told once, of the end
+        next_change,   // to be told once, of the next change or the end
+        every_change,  // to be told of each change; stays on the list until the end
+    };
+    enum class event : std::uint8_t { changed, ended, dismissed };
+    using notify_function = void (*)(operation_watcher*, event) noexcept;
+
+    /// Called without the core's lock, in the thread that made the change. A watcher that is told
+    /// once, or of its end or dismissal, is no longer on the list. One that stays is kept by
+    /// `hold` and `let_go` around the call.
+    notify_function notify;
+    wants what;
+    bool linked = false;             // on the list; guarded by the core's lock
+    std::uint32_t since = 0;         // it knows of that many changes
+    operation_watcher* before = nullptr;
+    operation_watcher* after = nullptr;
+    operation_watcher* told_next = nullptr;  // on the list of those to be told, producer only
+    watch_link* link = nullptr;
+    void (*hold)(operation_watcher*) noexcept = nullptr;
+    void (*let_go)(operation_watcher*) noexcept = nullptr;
+
+protected:
+    operation_watcher(wants w, notify_function n, function_type f, level l) noexcept
+        : operation(f, l), notify(n), what(w) {}
+};
+
+/// What is to happen when the client asks for the operation's cancellation.
+class cancel_hook {
+public:
+    enum class action : bool { dispose, run };
+    using function_type = void (*)(cancel_hook*, action) noexcept;
+
+    explicit cancel_hook(function_type f) noexcept : act(f) {}
+
+    /// Called once: `run` where the cancellation was asked for, which disposes of the hook, too.
+    function_type act;
+
+protected:
+    ~cancel_hook() = default;
+};
+
+/// The state machine that a source and its operation share, without the types of value and progress.
+///
+/// One word holds the state, who is interested, and the number of changes, so that each transition
+/// is one read-modify-write that tells the producer whether anybody has to be told. State and
+/// progress are read without it. The lock guards the list of watchers and the hook alone; no code of
+/// the user runs under it.
+class operation_core {
+public:
+    using destroy_function = void (*)(operation_core*) noexcept;
+
+    /// Two references: the source's and the operation's.
+    operation_core(destroy_function destroy, operation_state initial) noexcept
+        : word_(static_cast<std::uint64_t>(initial)), destroy_(destroy) {}
+    operation_core(const operation_core&) = delete;
+    operation_core& operator=(const operation_core&) = delete;
+
+    void add_reference() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+    void release() noexcept {
+        if (sole_reference() || references_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+            destroy_(this);
+        }
+    }
+    bool sole_reference() const noexcept {
+        return references_.load(std::memory_order_acquire) == 1;  // pairs with release()
+    }
+
+    // Any thread.
+    operation_state state() const noexcept { return state_of(word_.load(std::memory_order_acquire)); }
+    std::uint32_t changes() const noexcept { return changes_of(word_.load(std::memory_order_acquire)); }
+    bool cancel_requested() const noexcept {
+        return (word_.load(std::memory_order_acquire) & cancel_bit) != 0;
+    }
+    void cancel() noexcept;
+
+    /// Adds a watcher to the list. False, with nothing done, if what it waits for has happened: the
+    /// end, or for one of changes that their number is not `*seen` any more.
+    bool add(operation_watcher& w, const std::uint32_t* seen = nullptr) noexcept;
+    /// Takes the watcher behind a link off the list and dismisses it, if it is still there.
+    void dismiss(watch_link& link) noexcept;
+    /// Parts a link that goes away from its watcher.
+    void part(watch_link& link) noexcept;
+    /// Waits for the end until then, on CLOCK_MONOTONIC; looks for it without sleeping for `spin_ns`
+    /// first. False if the time is up. Throws `system_error` on the thread of a loop.
+    bool wait(std::int64_t deadline_ns, std::int64_t spin_ns) const;
+
+    /// Of the end: what `failed` and `cancelled` say. Null before it.
+    boost::system::error_code error() const noexcept;
+    boost::system::error_code reason() const noexcept;
+    /// Throws what `failed` or `cancelled` says; nothing if it is done.
+    void throw_error() const;
+
+    // The producer only, one thread at a time, before the end.
+    void changed(operation_state to) noexcept {
+        const std::uint64_t step =
+            one_change + (static_cast<std::uint64_t>(to) - (word_.load(std::memory_order_relaxed) & state_mask));
+        const std::uint64_t before = word_.fetch_add(step, std::memory_order_acq_rel);
+        if ((before & change_bit) != 0) [[unlikely]] {
+            tell_changed(changes_of(before + one_change));
+        }
+    }
+    void changed() noexcept { changed(state()); }
+    void finish(operation_state to) noexcept {
+        const std::uint64_t step =
+            one_change + (static_cast<std::uint64_t>(to) - (word_.load(std::memory_order_relaxed) & state_mask));
+        const std::uint64_t before = word_.fetch_add(step, std::memory_order_acq_rel);
+        if ((before & (sleeper_bit | end_bit | change_bit | hook_bit)) != 0) {
+            tell_end(before);
+        }
+    }
+    void set_hook(cancel_hook* hook) noexcept;
+    void set_error(boost::system::error_code e) noexcept { error_ = e; }
+    void set_exception(std::exception_ptr e) noexcept;
+
+    /// For any end but `done`.
+    void abandon() noexcept;
+
+private:
+    static constexpr std::uint64_t state_mask = 7;
+    static constexpr std::uint64_t cancel_bit = 1U << 3;   // cancellation was asked for
+    static constexpr std::uint64_t sleeper_bit = 1U << 4;  // a thread sleeps until the end
+    static constexpr std::uint64_t end_bit = 1U << 5;      // a watcher wants to know of the end
+    static constexpr std::uint64_t change_bit = 1U << 6;   // one wants to know of changes
+    static constexpr std::uint64_t hook_bit = 1U << 7;     // there is, or was, a hook
+    static constexpr std::uint64_t one_change = std::uint64_t{1} << 32;
+
+    static operation_state state_of(std::uint64_t word) noexcept {
+        return static_cast<operation_state>(word & state_mask);
+    }
+    static std::uint32_t changes_of(std::uint64_t word) noexcept {
+        return static_cast<std::uint32_t>(word >> 32);
+    }
+
+    void tell_changed(std::uint32_t number) noexcept;
+    void tell_end(std::uint64_t before) noexcept;
+    void run_hook() noexcept;
+    void drop_hook() noexcept;
+    void unlink(operation_watcher& w) noexcept;
+
+    mutable std::atomic<std::uint64_t> word_;
+    std::atomic<std::uint32_t> references_{2};
+    short_lock lock_;
+    // Guarded by lock_.
+    operation_watcher* first_ = nullptr;
+    operation_watcher* last_ = nullptr;
+    cancel_hook* hook_ = nullptr;
+    const void* hook_thread_ = nullptr;  // the one that runs the hook
+    std::atomic<std::uint32_t> hook_runs_{0};  // written under lock_, awaited without
+    // Written before the end, read after it.
+    boost::system::error_code error_;
+    std::exception_ptr exception_;
+
+    const destroy_function destroy_;
+};
+
+/// A counted reference to an operation's shared state of type `Core`.
+template <class Core>
+class core_ptr {
+public:
+    core_ptr() = default;
+    /// Takes over a reference.
+    explicit core_ptr(Core* c) noexcept : core_(c) {}
+    core_ptr(const core_ptr& other) noexcept : core_(other.core_) {
+        if (core_ != nullptr) {
+            core_->add_reference();
+        }
+    }
+    core_ptr(core_ptr&& other) noexcept : core_(std::exchange(other.core_, nullptr)) {}
+    core_ptr& operator=(core_ptr other) noexcept {
+        std::swap(core_, other.core_);
+        return *this;
+    }
+    ~core_ptr() {
+        if (core_ != nullptr) {
+            core_->release();
+        }
+    }
+
+    static core_ptr share(Core* c) noexcept {
+        c->add_reference();
+        return core_ptr(c);
+    }
+    Core* get() const noexcept { return core_; }
+    Core& operator*() const noexcept { return *core_; }
+    Core* operator->() const noexcept { return core_; }
+    explicit operator bool() const noexcept { return core_ != nullptr; }
+
+private:
+    Core* core_ = nullptr;
+};
+
+}  // namespace rung::detail

@@ -1,0 +1,317 @@
+#include <algorithm>
+#include <bit>
+#include <boost/asio/error.hpp>
+#include <boost/system/errc.hpp>
+#include <boost/system/system_error.hpp>
+#include <mutex>
+#include <rung/clock.hpp>
+#include <rung/detail/operation_core.hpp>
+#include <rung/detail/thread_state.hpp>
+#include <rung/error.hpp>
+
+#include "futex.hpp"
+
+namespace rung {
+
+const char* to_string(operation_state s) noexcept {
+    switch (s) {
+        case operation_state::pending:
+            return "pending";
+        case operation_state::running:
+            return "running";
+        case operation_state::done:
+            return "done";
+        case operation_state::failed:
+            return "failed";
+        case operation_state::cancelled:
+            return "cancelled";
+    }
+    return "unknown";
+}
+
+namespace detail {
+
+namespace {
+
+/// Something of this thread that no other has.
+const void* this_thread() noexcept {
+    static thread_local const char here = 0;
+    return &here;
+}
+
+/// The half of the word that holds the state.
+const std::atomic<std::uint32_t>* low_half(const std::atomic<std::uint64_t>& word) noexcept {
+    static_assert(std::endian::native == std::endian::little);
+    static_assert(sizeof(word) == 8 && std::atomic<std::uint64_t>::is_always_lock_free);
+    return reinterpret_cast<const std::atomic<std::uint32_t>*>(&word);
+}
+
+}  // namespace
+
+bool operation_core::add(operation_watcher& w, const std::uint32_t* seen) noexcept {
+    const std::uint64_t wish = w.what == operation_watcher::wants::end ? end_bit : change_bit;
+    const std::lock_guard lock(lock_);
+    // Whoever changes the state after this sees the wish, and takes the lock before it tells.
+    const std::uint64_t word = word_.fetch_or(wish, std::memory_order_acq_rel);
+    w.since = changes_of(word);
+    if (is_final(state_of(word)) || (seen != nullptr && *seen != w.since)) {
+        if (w.link != nullptr) {
+            w.link->watcher = nullptr;
+            w.link = nullptr;
+        }
+        return false;
+    }
+    w.before = last_;
+    (last_ == nullptr ? first_ : last_->after) = &w;
+    last_ = &w;
+    w.linked = true;
+    return true;
+}
+
+void operation_core::unlink(operation_watcher& w) noexcept {
+    (w.before == nullptr ? first_ : w.before->after) = w.after;
+    (w.after == nullptr ? last_ : w.after->before) = w.before;
+    w.before = nullptr;
+    w.after = nullptr;
+    w.linked = false;
+    if (w.link != nullptr) {
+        w.link->watcher = nullptr;
+        w.link = nullptr;
+    }
+}
+
+void operation_core::dismiss(watch_link& link) noexcept {
+    operation_watcher* w = nullptr;
+    {
+        const std::lock_guard lock(lock_);
+        w = link.watcher;
+        if (w == nullptr) {
+            return;
+        }
+        unlink(*w);
+    }
+    w->notify(w, operation_watcher::event::dismissed);
+}
+
+void operation_core::part(watch_link& link) noexcept {
+    const std::lock_guard lock(lock_);
+    if (link.watcher != nullptr) {
+        link.watcher->link = nullptr;
+        link.watcher = nullptr;
+    }
+}
+
+void operation_core::tell_changed(std::uint32_t number) noexcept {
+    operation_watcher* told = nullptr;
+    operation_watcher** last_told = &told;
+    {
+        const std::lock_guard lock(lock_);
+        bool interested = false;
+        operation_watcher* next = nullptr;
+        for (operation_watcher* w = first_; w != nullptr; w = next) {
+            next = w->after;
+            if (w->what == operation_watcher::wants::end) {
+                continue;
+            }
+            // One that came after the change knows of it.
+            const bool news = static_cast<std::int32_t>(w->since - number) < 0;
+            interested |= !news || w->what == operation_watcher::wants::every_change;
+            if (!news) {
+                continue;
+            }
+            if (w->what == operation_watcher::wants::next_change) {
+                unlink(*w);
+            } else {
+                w->since = number;
+                w->hold(w);
+            }
+            w->told_next = nullptr;
+            *last_told = w;
+            last_told = &w->told_next;
+        }
+        if (!interested) {
+            word_.fetch_and(~change_bit, std::memory_order_relaxed);
+        }
+    }
+    while (told != nullptr) {
+        operation_watcher* const w = std::exchange(told, told->told_next);
+        const auto let_go = w->what == operation_watcher::wants::every_change ? w->let_go : nullptr;
+        w->notify(w, operation_watcher::event::changed);
+        if (let_go != nullptr) {
+            let_go(w);
+        }
+    }
+}
+
+void operation_core::tell_end(std::uint64_t before) noexcept {
+    if ((before & sleeper_bit) != 0) {
+        futex_wake(low_half(word_));
+    }
+    if ((before & hook_bit) != 0) {
+        drop_hook();
+    }
+    if ((before & (end_bit | change_bit)) == 0) {
+        return;
+    }
+    operation_watcher* told = nullptr;
+    {
+        const std::lock_guard lock(lock_);
+        told = first_;
+        for (operation_watcher* w = told; w != nullptr; w = w->told_next) {
+            w->told_next = w->after;
+            w->linked = false;
+            if (w->link != nullptr) {
+                w->link->watcher = nullptr;
+                w->link = nullptr;
+            }
+        }
+        first_ = nullptr;
+        last_ = nullptr;
+    }
+    while (told != nullptr) {
+        operation_watcher* const w = std::exchange(told, told->told_next);
+        w->notify(w, operation_watcher::event::ended);
+    }
+}
+
+void operation_core::cancel() noexcept {
+    const std::uint64_t before = word_.fetch_or(cancel_bit, std::memory_order_acq_rel);
+    if ((before & hook_bit) != 0 && (before & cancel_bit) == 0 && !is_final(state_of(before))) {
+        run_hook();
+    }
+}
+
+void operation_core::set_hook(cancel_hook* hook) noexcept {
+    cancel_hook* replaced = nullptr;
+    {
+        const std::lock_guard lock(lock_);
+        replaced = std::exchange(hook_, hook);
+    }
+    if (replaced != nullptr) {
+        replaced->act(replaced, cancel_hook::action::dispose);
+    }
+    // Either cancel() sees the hook or we see that it was called.
+    const std::uint64_t before = word_.fetch_or(hook_bit, std::memory_order_acq_rel);
+    if ((before & cancel_bit) != 0) {
+        run_hook();
+    }
+}
+
+void operation_core::run_hook() noexcept {
+    cancel_hook* hook = nullptr;
+    {
+        const std::lock_guard lock(lock_);
+        hook = std::exchange(hook_, nullptr);
+        if (hook == nullptr) {
+            return;
+        }
+        hook_thread_ = this_thread();
+        hook_runs_.store(1, std::memory_order_relaxed);
+    }
+    add_reference();  // the hook may end the operation, and what is told of that drop its handle
+    hook->act(hook, cancel_hook::action::run);
+    {
+        const std::lock_guard lock(lock_);
+        hook_thread_ = nullptr;
+        hook_runs_.store(0, std::memory_order_release);  // pairs with the wait in drop_hook()
+    }
+    hook_runs_.notify_all();
+    release();
+}
+
+/// The operation has ended: nobody runs the hook from now on, nor still runs it when this returns.
+void operation_core::drop_hook() noexcept {
+    cancel_hook* hook = nullptr;
+    bool runs_elsewhere = false;
+    {
+        const std::lock_guard lock(lock_);
+        hook = std::exchange(hook_, nullptr);
+        runs_elsewhere = hook_thread_ != nullptr && hook_thread_ != this_thread();
+    }
+    if (hook != nullptr) {
+        hook->act(hook, cancel_hook::action::dispose);
+    }
+    if (runs_elsewhere) {
+        hook_runs_.wait(1, std::memory_order_acquire);
+    }
+}
+
+void operation_core::abandon() noexcept {
+    error_ = rung::error::abandoned;
+    finish(operation_state::failed);
+}
+
+void operation_core::set_exception(std::exception_ptr e) noexcept {
+    exception_ = std::move(e);
+    try {
+        std::rethrow_exception(exception_);
+    } catch (const boost::system::system_error& thrown) {
+        error_ = thrown.code();
+    } catch (...) {
+        error_ = rung::error::exception;
+    }
+}
+
+bool operation_core::wait(std::int64_t deadline_ns, std::int64_t spin_ns) const {
+    if (is_final(state())) {
+        return true;
+    }
+    if (this_thread_state != nullptr) {
+        throw boost::system::system_error(
+            boost::system::errc::make_error_code(boost::system::errc::resource_deadlock_would_occur),
+            "rung::operation: a thread that runs a context must not block; use async_wait, or wait "
+            "on another thread");
+    }
+    if (spin_ns > 0) {
+        const std::int64_t until_ns = std::min(deadline_ns, clock::now_ns() + spin_ns);
+        constexpr int looks = 64;  // at the state for one at the clock
+        do {
+            for (int i = 0; i < looks; ++i) {
+                if (is_final(state())) {
+                    return true;
+                }
+            }
+        } while (clock::now_ns() < until_ns);
+    }
+    std::uint64_t word = word_.load(std::memory_order_acquire);
+    while (!is_final(state_of(word))) {
+        if ((word & sleeper_bit) == 0) {
+            word = word_.fetch_or(sleeper_bit, std::memory_order_acq_rel) | sleeper_bit;
+            continue;
+        }
+        if (!futex_wait(low_half(word_), static_cast<std::uint32_t>(word), deadline_ns)) {
+            return is_final(state());
+        }
+        word = word_.load(std::memory_order_acquire);
+    }
+    return true;
+}
+
+boost::system::error_code operation_core::error() const noexcept {
+    switch (state()) {
+        case operation_state::failed:
+            return error_;
+        case operation_state::cancelled:
+            return boost::asio::error::operation_aborted;
+        default:
+            return {};
+    }
+}
+
+boost::system::error_code operation_core::reason() const noexcept {
+    return is_final(state()) ? error_ : boost::system::error_code{};
+}
+
+void operation_core::throw_error() const {
+    if (state() == operation_state::done) {
+        return;
+    }
+    if (exception_ != nullptr) {
+        std::rethrow_exception(exception_);
+    }
+    throw boost::system::system_error(error(), "rung::operation");
+}
+
+}  // namespace detail
+
+}  // namespace rung
