@@ -5,6 +5,7 @@
 #include <boost/system/system_error.hpp>
 #include <mutex>
 #include <rung/clock.hpp>
+#include <rung/detail/intrusive_queue.hpp>
 #include <rung/detail/operation_core.hpp>
 #include <rung/detail/thread_state.hpp>
 #include <rung/error.hpp>
@@ -55,16 +56,12 @@ bool operation_core::add(operation_watcher& w, const std::uint32_t* seen) noexce
     const std::uint64_t word = word_.fetch_or(wish, std::memory_order_acq_rel);
     w.since = changes_of(word);
     if (is_final(state_of(word)) || (seen != nullptr && *seen != w.since)) {
-        if (w.link != nullptr) {
-            w.link->watcher = nullptr;
-            w.link = nullptr;
-        }
+        part(w);
         return false;
     }
     w.before = last_;
     (last_ == nullptr ? first_ : last_->after) = &w;
     last_ = &w;
-    w.linked = true;
     return true;
 }
 
@@ -73,10 +70,40 @@ void operation_core::unlink(operation_watcher& w) noexcept {
     (w.after == nullptr ? last_ : w.after->before) = w.before;
     w.before = nullptr;
     w.after = nullptr;
-    w.linked = false;
-    if (w.link != nullptr) {
-        w.link->watcher = nullptr;
-        w.link = nullptr;
+    part(w);
+}
+
+/// Parts the watcher from its slot, whose requests then find nothing. Under the core's lock.
+void operation_core::part(operation_watcher& w) noexcept {
+    if (w.link == nullptr) {
+        return;
+    }
+    watch_link& link = *std::exchange(w.link, nullptr);
+    link.watcher_ = nullptr;
+    const std::lock_guard lock(link.lock_);
+    link.core_ = nullptr;  // the link may be gone once it is unlocked
+}
+
+/// The core behind the link with a reference to it, or null.
+operation_core* watch_link::core_acquired() noexcept {
+    const std::lock_guard lock(lock_);
+    if (core_ != nullptr) {
+        core_->add_reference();
+    }
+    return core_;
+}
+
+watch_link::~watch_link() {
+    if (operation_core* const core = core_acquired()) {
+        core->part(*this);
+        core->release();
+    }
+}
+
+void watch_link::dismiss() noexcept {
+    if (operation_core* const core = core_acquired()) {
+        core->dismiss(*this);
+        core->release();
     }
 }
 
@@ -84,7 +111,7 @@ void operation_core::dismiss(watch_link& link) noexcept {
     operation_watcher* w = nullptr;
     {
         const std::lock_guard lock(lock_);
-        w = link.watcher;
+        w = link.watcher_;
         if (w == nullptr) {
             return;
         }
@@ -95,15 +122,13 @@ void operation_core::dismiss(watch_link& link) noexcept {
 
 void operation_core::part(watch_link& link) noexcept {
     const std::lock_guard lock(lock_);
-    if (link.watcher != nullptr) {
-        link.watcher->link = nullptr;
-        link.watcher = nullptr;
+    if (link.watcher_ != nullptr) {
+        part(*link.watcher_);
     }
 }
 
 void operation_core::tell_changed(std::uint32_t number) noexcept {
-    operation_watcher* told = nullptr;
-    operation_watcher** last_told = &told;
+    intrusive_queue<operation_watcher> told;
     {
         const std::lock_guard lock(lock_);
         bool interested = false;
@@ -123,22 +148,19 @@ void operation_core::tell_changed(std::uint32_t number) noexcept {
                 unlink(*w);
             } else {
                 w->since = number;
-                w->hold(w);
+                w->notify(w, operation_watcher::event::hold);
             }
-            w->told_next = nullptr;
-            *last_told = w;
-            last_told = &w->told_next;
+            told.push(w);
         }
         if (!interested) {
             word_.fetch_and(~change_bit, std::memory_order_relaxed);
         }
     }
-    while (told != nullptr) {
-        operation_watcher* const w = std::exchange(told, told->told_next);
-        const auto let_go = w->what == operation_watcher::wants::every_change ? w->let_go : nullptr;
+    while (operation_watcher* const w = told.pop()) {
+        const bool stays = w->what == operation_watcher::wants::every_change;
         w->notify(w, operation_watcher::event::changed);
-        if (let_go != nullptr) {
-            let_go(w);
+        if (stays) {
+            w->notify(w, operation_watcher::event::let_go);
         }
     }
 }
@@ -153,23 +175,17 @@ void operation_core::tell_end(std::uint64_t before) noexcept {
     if ((before & (end_bit | change_bit)) == 0) {
         return;
     }
-    operation_watcher* told = nullptr;
+    intrusive_queue<operation_watcher> told;
     {
         const std::lock_guard lock(lock_);
-        told = first_;
-        for (operation_watcher* w = told; w != nullptr; w = w->told_next) {
-            w->told_next = w->after;
-            w->linked = false;
-            if (w->link != nullptr) {
-                w->link->watcher = nullptr;
-                w->link = nullptr;
-            }
+        for (operation_watcher* w = first_; w != nullptr; w = w->after) {
+            part(*w);
+            told.push(w);
         }
         first_ = nullptr;
         last_ = nullptr;
     }
-    while (told != nullptr) {
-        operation_watcher* const w = std::exchange(told, told->told_next);
+    while (operation_watcher* const w = told.pop()) {
         w->notify(w, operation_watcher::event::ended);
     }
 }

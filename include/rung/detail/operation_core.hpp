@@ -14,9 +14,25 @@ namespace rung::detail {
 class operation_core;
 class operation_watcher;
 
-/// Ties a watcher to the handler in a cancellation slot. Both pointers are guarded by the core's lock.
-struct watch_link {
-    operation_watcher* watcher = nullptr;
+/// Ties a watcher to the handler in a cancellation slot: each side takes the other's pointer back when
+/// it ends first. It does not keep the operation alive; while `core` is there, its watcher does.
+class watch_link {
+public:
+    watch_link(operation_core& core, operation_watcher& w) noexcept : core_(&core), watcher_(&w) {}
+    watch_link(const watch_link&) = delete;
+    watch_link& operator=(const watch_link&) = delete;
+    ~watch_link();
+
+    /// Takes the watcher off its list and dismisses it, if it is still there.
+    void dismiss() noexcept;
+
+private:
+    friend class operation_core;
+    operation_core* core_acquired() noexcept;
+
+    short_lock lock_;  // taken under the core's lock, or alone
+    operation_core* core_;         // guarded by lock_
+    operation_watcher* watcher_;   // guarded by the core's lock
 };
 
 /// One who wants to be told of an operation: a node of its list, and of the engine's queue, so that
@@ -28,22 +44,23 @@ public:
         next_change,   // to be told once, of the next change or the end
         every_change,  // to be told of each change; stays on the list until the end
     };
-    enum class event : std::uint8_t { changed, ended, dismissed };
+    enum class event : std::uint8_t {
+        changed,    // once for `next_change`, and then it is no longer on the list
+        ended,      // it is no longer on the list
+        dismissed,  // likewise
+        hold,       // of `every_change`, under the core's lock: it is going to be told,
+        let_go,     // and has been, whether or not it is still on the list
+    };
     using notify_function = void (*)(operation_watcher*, event) noexcept;
 
-    /// Called without the core's lock, in the thread that made the change. A watcher that is told
-    /// once, or of its end or dismissal, is no longer on the list. One that stays is kept by
-    /// `hold` and `let_go` around the call.
+    /// Called in the thread that made the change; without the core's lock, but for `hold`.
     notify_function notify;
     wants what;
-    bool linked = false;             // on the list; guarded by the core's lock
-    std::uint32_t since = 0;         // it knows of that many changes
+    std::uint32_t since = 0;  // it knows of that many changes
+    // Guarded by the core's lock. `next_` links those that are about to be told.
     operation_watcher* before = nullptr;
     operation_watcher* after = nullptr;
-    operation_watcher* told_next = nullptr;  // on the list of those to be told, producer only
     watch_link* link = nullptr;
-    void (*hold)(operation_watcher*) noexcept = nullptr;
-    void (*let_go)(operation_watcher*) noexcept = nullptr;
 
 protected:
     operation_watcher(wants w, notify_function n, function_type f, level l) noexcept
@@ -87,8 +104,9 @@ public:
             destroy_(this);
         }
     }
-    bool sole_reference() const noexcept {
-        return references_.load(std::memory_order_acquire) == 1;  // pairs with release()
+    bool sole_reference() const noexcept { return references() == 1; }
+    std::uint32_t references() const noexcept {
+        return references_.load(std::memory_order_acquire);  // pairs with release()
     }
 
     // Any thread.
@@ -102,9 +120,8 @@ public:
     /// Adds a watcher to the list. False, with nothing done, if what it waits for has happened: the
     /// end, or for one of changes that their number is not `*seen` any more.
     bool add(operation_watcher& w, const std::uint32_t* seen = nullptr) noexcept;
-    /// Takes the watcher behind a link off the list and dismisses it, if it is still there.
+    /// What `watch_link` does when it is asked to, and when it goes away.
     void dismiss(watch_link& link) noexcept;
-    /// Parts a link that goes away from its watcher.
     void part(watch_link& link) noexcept;
     /// Waits for the end until then, on CLOCK_MONOTONIC; looks for it without sleeping for `spin_ns`
     /// first. False if the time is up. Throws `system_error` on the thread of a loop.
@@ -135,7 +152,17 @@ public:
         }
     }
     void set_hook(cancel_hook* hook) noexcept;
+    /// The same while the core is being made, and nobody knows of it.
+    void set_first_hook(cancel_hook& hook) noexcept {
+        hook_ = &hook;
+        word_.store(word_.load(std::memory_order_relaxed) | hook_bit, std::memory_order_relaxed);
+    }
     void set_error(boost::system::error_code e) noexcept { error_ = e; }
+    /// Takes the error, reason or exception of an operation that has ended.
+    void set_error_of(const operation_core& other) {
+        error_ = other.error_;
+        exception_ = other.exception_;
+    }
     void set_exception(std::exception_ptr e) noexcept;
 
     /// For any end but `done`.
@@ -162,6 +189,7 @@ private:
     void run_hook() noexcept;
     void drop_hook() noexcept;
     void unlink(operation_watcher& w) noexcept;
+    static void part(operation_watcher& w) noexcept;
 
     mutable std::atomic<std::uint64_t> word_;
     std::atomic<std::uint32_t> references_{2};

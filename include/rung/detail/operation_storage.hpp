@@ -4,10 +4,28 @@
 #include <rung/detail/latest.hpp>
 #include <rung/detail/operation_core.hpp>
 #include <rung/detail/recycler.hpp>
+#include <tuple>
 #include <type_traits>
 #include <utility>
+#include <variant>
 
 namespace rung::detail {
+
+/// Whether values of a type can be copied. Containers say so of themselves even where their elements
+/// cannot, so we look inside.
+template <class T>
+inline constexpr bool can_copy = std::is_copy_constructible_v<T>;
+template <class T>
+requires requires { typename T::value_type; }
+inline constexpr bool can_copy<T> =
+    std::is_copy_constructible_v<T> &&
+    (std::is_same_v<typename T::value_type, T> || can_copy<typename T::value_type>);
+template <class... T>
+inline constexpr bool can_copy<std::tuple<T...>> = (can_copy<T> && ...);
+template <class... T>
+inline constexpr bool can_copy<std::variant<T...>> = (can_copy<T> && ...);
+template <class A, class B>
+inline constexpr bool can_copy<std::pair<A, B>> = can_copy<A> && can_copy<B>;
 
 /// The value of an operation. Written by the producer before the end, read after it.
 template <class T>
@@ -21,7 +39,7 @@ public:
 
     /// The value for one of those who want it. `last`: nobody else can ask any more.
     T give(bool last) {
-        if constexpr (std::is_copy_constructible_v<T>) {
+        if constexpr (can_copy<T>) {
             if (!last) {
                 return std::as_const(*value_);
             }

@@ -20,24 +20,20 @@ namespace rung::detail {
 template <class T>
 using handler_value = std::conditional_t<std::is_default_constructible_v<T>, T, std::optional<T>>;
 
-/// Puts itself into a handler's cancellation slot: ends the watching, not the operation.
+/// What a watcher puts into its handler's cancellation slot: ends the watching, not the operation.
 class watch_canceller {
 public:
-    explicit watch_canceller(core_ptr<operation_core> core) noexcept : core_(std::move(core)) {}
-    watch_canceller(const watch_canceller&) = delete;
-    watch_canceller& operator=(const watch_canceller&) = delete;
-    ~watch_canceller() { core_->part(link_); }
+    watch_canceller(operation_core& core, operation_watcher& w) noexcept : link_(core, w) {
+        w.link = &link_;
+    }
 
     void operator()(boost::asio::cancellation_type_t type) noexcept {
         if (type != boost::asio::cancellation_type::none) {
-            const auto core = core_;  // the handler, if it runs here and now, clears the slot
-            core->dismiss(link_);
+            link_.dismiss();
         }
     }
-    watch_link& link() noexcept { return link_; }
 
 private:
-    core_ptr<operation_core> core_;
     watch_link link_;
 };
 
@@ -46,8 +42,7 @@ template <class Handler>
 void connect_watch(const Handler& handler, operation_core& core, operation_watcher& w) {
     auto slot = boost::asio::get_associated_cancellation_slot(handler);
     if (slot.is_connected()) {
-        w.link = &slot.template emplace<watch_canceller>(core_ptr<operation_core>::share(&core)).link();
-        w.link->watcher = &w;
+        slot.template emplace<watch_canceller>(core, w);
     }
 }
 
@@ -153,10 +148,6 @@ private:
         }
         auto arguments = Arguments{}(*storage, e);
         storage = {};
-        auto slot = boost::asio::get_associated_cancellation_slot(handler);
-        if (slot.is_connected()) {
-            slot.clear();
-        }
         std::apply(std::move(handler), std::move(arguments));
     }
 

@@ -92,8 +92,6 @@ public:
           place_(boost::asio::get_associated_executor(f)),
           how_(how),
           function_(std::move(f)) {
-        hold = [](operation_watcher* w) noexcept { static_cast<function_watcher*>(w)->add_user(); };
-        let_go = [](operation_watcher* w) noexcept { static_cast<function_watcher*>(w)->drop_user(); };
         connect_watch(function_, *storage_, *this);
     }
 
@@ -118,20 +116,29 @@ private:
 
     static void told(operation_watcher* w, event e) noexcept {
         auto* const self = static_cast<function_watcher*>(w);
-        if (e == event::dismissed) {
-            self->dismissed_.store(true, std::memory_order_release);
-        } else if constexpr (place::inline_only) {
-            if (!self->dismissed_.load(std::memory_order_acquire)) {
-                self->call(record_of(*self->storage_));
-            }
-        } else {
-            if (self->how_ == delivery::each) {
-                self->queue_.push(record_of(*self->storage_));
-            }
-            self->schedule();
+        switch (e) {
+            case event::hold:
+                return self->add_user();
+            case event::let_go:
+                return self->drop_user();
+            case event::changed:
+                return self->note();
+            case event::ended:
+                self->note();
+                return self->drop_user();  // it has left the list
+            case event::dismissed:
+                self->dismissed_.store(true, std::memory_order_release);
+                return self->drop_user();
         }
-        if (e != event::changed) {
-            self->drop_user();  // it has left the list
+    }
+    void note() {
+        if constexpr (place::inline_only) {
+            deliver(record_of(*storage_));
+        } else {
+            if (how_ == delivery::each) {
+                queue_.push(record_of(*storage_));
+            }
+            schedule();
         }
     }
 
@@ -202,7 +209,7 @@ private:
     core_ptr<Storage> storage_;
     [[no_unique_address]] place place_;
     const delivery how_;
-    bool ended_ = false;  // its executor only
+    bool ended_ = false;  // where it is called
     std::atomic<bool> dismissed_{false};
     std::atomic<std::uint32_t> users_{1};  // the list's first
     std::atomic<std::uint32_t> turn_{0};   // times that it was told since it last had run
