@@ -8,6 +8,10 @@ io_context& context_of(const scheduler& s) noexcept { return s.context(); }
 
 void post(scheduler& s, operation* op) noexcept { s.post(op); }
 
+bool post_to_thread(scheduler& s, operation* op, const void* thread) noexcept {
+    return s.post_to_thread(op, thread);
+}
+
 void work_started(scheduler& s) noexcept { s.work_started(); }
 void work_finished(scheduler& s) noexcept { s.work_finished(); }
 

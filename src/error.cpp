@@ -22,6 +22,8 @@ public:
                 return "the backend is not available";
             case error::exception:
                 return "the operation's producer threw an exception";
+            case error::stack_limit:
+                return "the stack pool has as many stacks as its limit allows";
         }
         return "unknown rung error";
     }

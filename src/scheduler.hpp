@@ -70,6 +70,7 @@ public:
 
     // The door's other side; see engine.hpp.
     void post(operation* op) noexcept;
+    bool post_to_thread(operation* op, const void* thread) noexcept;
     void complete_now(io_operation* op, bool speculated) noexcept;
     void work_started() noexcept;
     void work_finished() noexcept;
@@ -97,6 +98,7 @@ private:
     operation* next_quickly() noexcept;
     operation* next(running_thread& self, std::int64_t deadline_ns);
     void note_events() noexcept;
+    operation* pop(running_thread& self) noexcept;
     void execute_timed(operation* op);
     void look_around() noexcept;
     bool await_work(running_thread& self, lock_guard& lock, std::int64_t deadline_ns);
@@ -118,6 +120,7 @@ private:
     // scheduler_threads.cpp
     void enter(running_thread& self);
     void leave(running_thread& self) noexcept;
+    void bring_back(running_thread& t) noexcept;
 
     // scheduler_cancel.cpp
     void cancel_locked(io_operation* op) noexcept;
@@ -239,6 +242,9 @@ private:
     running_thread* next_ = nullptr;     // of the scheduler's list
     running_thread* nested_in_ = nullptr;  // this thread's activation of the same scheduler below
     bool notable_ = false;                 // there is an exception_, or no handler to count
+    const void* const thread_ = &this_thread_state;
+    intrusive_queue<operation> own_;       // what no other thread may run; while several run
+    bool own_turn_ = false;                // own_ comes next, rather than the common queue
     bool idle_ = false;                    // waits for a handler
     bool several_exceptions_ = false;      // exception_ stands for them
     std::exception_ptr exception_;

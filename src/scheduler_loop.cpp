@@ -54,7 +54,7 @@ operation* scheduler::next(running_thread& self, std::int64_t deadline_ns) {
         if (++since_pass_ >= pass_length || eventful_) {
             look_around();
         }
-        if (operation* const op = queue_.pop()) {
+        if (operation* const op = pop(self)) {
             if (several_threads_ && (!queue_.empty() || leader_ == nullptr)) {
                 share_work();
             }
@@ -87,6 +87,18 @@ operation* scheduler::next(running_thread& self, std::int64_t deadline_ns) {
     }
     op->complete();
     return true;
+}
+
+/// The operation to run next where several threads run the context: by turns one of this thread's own
+/// and one of all threads'.
+operation* scheduler::pop(running_thread& self) noexcept {
+    if (!self.own_.empty()) {
+        self.own_turn_ = !self.own_turn_;
+        if (self.own_turn_ || queue_.empty()) {
+            return self.own_.pop();
+        }
+    }
+    return queue_.pop();
 }
 
 std::size_t scheduler::run(std::int64_t deadline_ns, std::size_t limit) {
@@ -295,7 +307,7 @@ void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t now_n
             return;
         }
     }
-    if (!inbox_.sleep()) {
+    if (!self.own_.empty() || !inbox_.sleep()) {
         return;
     }
     // Whoever stops the loop or gives up the last work looks for a sleeper after that.

@@ -71,9 +71,13 @@ void scheduler::leave(running_thread& self) noexcept {
         at = &(*at)->next_;
     }
     *at = self.next_;
+    bring_back(self);
     if (threads_ == nullptr || threads_->next_ == nullptr) {
         several_threads_ = false;  // the one that remains may own the lock again; see sleep()
         note_events();
+        if (threads_ != nullptr) {
+            bring_back(*threads_);
+        }
     }
     if (stopped()) {
         return;
@@ -138,6 +142,32 @@ void scheduler::post_elsewhere(operation* op) noexcept {
     }
 }
 
+bool scheduler::post_to_thread(operation* op, const void* thread) noexcept {
+    const lock_guard lock(*this);
+    if (!several_threads_) {
+        return false;
+    }
+    for (running_thread* t = threads_; t != nullptr; t = t->next_) {
+        if (t->thread_ == thread) {
+            t->own_.push(op);
+            if (t == leader_) {
+                wake_if_asleep();
+            } else if (t->idle_) {
+                work_available_.notify_all();  // the one that is meant is among them
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+/// What was meant for a thread that leaves is for any thread.
+void scheduler::bring_back(running_thread& t) noexcept {
+    while (operation* const op = t.own_.pop()) {
+        queue_.push(op);
+    }
+}
+
 void scheduler::complete_now(io_operation* op, bool speculated) noexcept {
     if (speculated) {
         const lock_guard lock(*this);
@@ -180,7 +210,7 @@ bool scheduler::out_of_work(const running_thread* self) noexcept {
         return false;
     }
     for (const running_thread* t = threads_; t != nullptr; t = t->next_) {
-        if (t != self && !t->idle_) {
+        if ((t != self && !t->idle_) || !t->own_.empty()) {
             return false;
         }
     }

@@ -20,6 +20,8 @@ enum class error {
     backend_unavailable,
     /// The producer of an operation threw something that holds no error code; `get()` throws it.
     exception,
+    /// A `stack_pool` has as many stacks as its limit allows.
+    stack_limit,
 };
 
 /// The category of `rung::error`.

@@ -202,6 +202,8 @@ namespace detail {
 
 /// What I/O objects need of an executor.
 struct executor_access {
+    /// Stands for no executor: it may be copied and destroyed, and nothing else.
+    static executor none() noexcept { return {nullptr, executor::plain_bits}; }
     static scheduler& engine_of(const executor& ex) noexcept { return *ex.scheduler_; }
     static level level_of(const executor& ex) noexcept { return ex.level(); }
     static level io_level_of(const executor& ex) noexcept { return ex.io_level(); }

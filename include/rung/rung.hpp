@@ -6,10 +6,17 @@
 #include <rung/config.hpp>
 #include <rung/error.hpp>
 #include <rung/executor.hpp>
+#include <rung/fiber.hpp>
+#include <rung/fiber_executor.hpp>
+#include <rung/fiber_local.hpp>
+#include <rung/fiber_options.hpp>
 #include <rung/io_context.hpp>
 #include <rung/native.hpp>
 #include <rung/operation.hpp>
 #include <rung/operation_state.hpp>
 #include <rung/priority.hpp>
+#include <rung/stack_pool.hpp>
 #include <rung/statistics.hpp>
 #include <rung/use_operation.hpp>
+#include <rung/this_fiber.hpp>
+#include <rung/use_fiber.hpp>

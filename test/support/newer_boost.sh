@@ -56,8 +56,9 @@ done
 rm -rf "$work/root/usr/share"
 for library in "$work"/root/usr/lib/*/libboost_context.so.*; do
     if ldd "$library" 2>&1 | grep -q 'not found'; then
-        echo "Boost.Context $newest needs a newer C library than this system's; left out"
-        rm -rf "$work"/root/usr/lib/*/libboost_context* "$work"/root/usr/lib/*/cmake/boost_context*
+        echo "Boost.Context $newest needs a newer C library than this system's; the static one serves"
+        rm -rf "$work"/root/usr/lib/*/libboost_context.so* \
+            "$work"/root/usr/lib/*/cmake/boost_context*/*-variant-shared*.cmake
     fi
 done
 mkdir -p "$(dirname "$prefix")" && cp -a "$work/root/usr" "$prefix.part" &&

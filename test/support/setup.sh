@@ -70,7 +70,8 @@ install_missing() {
 obstacles() {
     for package in $(missing_packages); do
         case $package in
-            libssl-dev | libbenchmark-dev | libboost-context*) ;;
+            libssl-dev | libbenchmark-dev) ;;
+            libboost-context*) echo "Boost.Context's library: $package" ;;
             libboost*)
                 echo "Boost 1.81 or newer: $package if that is new enough, or a release of your own" \
                     'and CMAKE_PREFIX_PATH set to where it is installed' ;;

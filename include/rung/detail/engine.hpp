@@ -20,6 +20,11 @@ io_context& context_of(const scheduler& s) noexcept;
 /// Queues an operation to run at its level. Takes no lock on the loop's thread, nor on any other.
 void post(scheduler& s, operation* op) noexcept;
 
+/// Queues an operation that has come up on this thread of the loop for another one, and wakes that.
+/// False, with nothing done, if that thread is not inside `run…` now. Threads are named by the address
+/// of their `this_thread_state`.
+bool post_to_thread(scheduler& s, operation* op, const void* thread) noexcept;
+
 /// Counts work that keeps `run()` from returning.
 void work_started(scheduler& s) noexcept;
 void work_finished(scheduler& s) noexcept;

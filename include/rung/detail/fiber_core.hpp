@@ -1,0 +1,162 @@
+#pragma once
+
+#include <array>
+#include <boost/asio/cancellation_signal.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <rung/detail/carrier_executor.hpp>
+#include <rung/detail/operation.hpp>
+
+/// The door between fibers' templates and their compiled core.
+namespace rung::detail {
+
+class fiber;
+class fiber_handler_base;
+class stack_store;
+
+/// What unwinds the stack of a fiber whose wait will never end. Not a `std::exception`, so that only
+/// `catch (...)` sees it, which must rethrow.
+class forced_unwind {};
+
+/// A fiber's name, cut to what fits.
+using fiber_name = std::array<char, 24>;
+
+/// What `fiber_options` come to.
+struct fiber_settings {
+    std::size_t stack_size = 0;     // 0: the pool's default
+    stack_store* stacks = nullptr;  // null: the common pool's
+    fiber_name name{};
+};
+
+/// How a request reaches a fiber and what it waits for. Touched on the fiber's executor only.
+struct fiber_cancellation {
+    boost::asio::cancellation_signal signal;  // of the operation for which the fiber waits
+    boost::asio::cancellation_type_t requested = boost::asio::cancellation_type::none;
+};
+
+/// What a fiber is to run, on its way through a queue.
+class fiber_task : public operation {
+public:
+    enum class step : std::uint8_t {
+        run,      // on the fiber's stack: free the task and call the function
+        fail,     // there is no stack for it, as the exception says
+        destroy,  // free the task without calling the function
+    };
+    using body_type = void (*)(fiber_task*, step, const std::exception_ptr*);
+
+    void run() { body_(this, step::run, nullptr); }
+
+    carrier_executor carrier;
+    const fiber_settings* settings = nullptr;    // null: all defaults
+    fiber_cancellation* cancellation = nullptr;  // null: nobody can cancel the fiber
+
+protected:
+    fiber_task(body_type body, const carrier_executor& c) noexcept
+        : operation(&fiber_task::finish, level_of(c)), carrier(c), body_(body) {}
+    ~fiber_task() = default;
+
+private:
+    static level level_of(const carrier_executor& c) noexcept {
+        return c.native() != nullptr ? executor_access::level_of(*c.native()) : level::normal;
+    }
+    static void finish(operation* base, action what);
+    static void begin(fiber_task* task);
+
+    body_type body_;
+};
+
+/// Queues a task on its carrier.
+void post_fiber(fiber_task* task);
+/// Runs a task at once if this thread may, else queues it, as the carrier's properties say.
+void execute_fiber(fiber_task* task);
+
+/// What the calling fiber waits for, in its own frame.
+///
+/// Made before the operation is started; the operation's handler ends it, on any thread, or before
+/// the fiber has begun to wait, and then it does not wait at all.
+class fiber_wait {
+public:
+    fiber_wait(const fiber_wait&) = delete;
+    fiber_wait& operator=(const fiber_wait&) = delete;
+
+    /// Suspends the fiber until the wait is over. Throws `forced_unwind` if it will never be.
+    void suspend();
+
+    /// Ends the wait: the result is there.
+    void complete();
+    /// Ends the wait: there will be no result. The fiber's stack is unwound.
+    void abandon() noexcept;
+
+    const carrier_executor& carrier() const noexcept;
+    boost::asio::cancellation_slot slot() const noexcept { return slot_; }
+
+protected:
+    /// Throws `std::logic_error` outside of a fiber, `forced_unwind` in one that is being unwound,
+    /// and `operation_aborted` in one that was cancelled.
+    fiber_wait();
+    ~fiber_wait();
+
+private:
+    friend class fiber_handler_base;
+    friend class fiber_deadline;
+
+    fiber& fiber_;
+    fiber_handler_base* handler_ = nullptr;  // while there is one
+    class fiber_deadline* deadline_ = nullptr;
+    boost::asio::cancellation_slot slot_;
+};
+
+/// The part of a completion handler that ends a fiber's wait. The handler and the wait know each
+/// other, because either may be destroyed first.
+class fiber_handler_base {
+public:
+    using executor_type = carrier_executor;
+    using cancellation_slot_type = boost::asio::cancellation_slot;
+
+    fiber_handler_base(fiber_handler_base&& other) noexcept : wait_(other.wait_) {
+        other.wait_ = nullptr;
+        if (wait_ != nullptr) {
+            wait_->handler_ = this;
+        }
+    }
+    fiber_handler_base& operator=(fiber_handler_base&&) = delete;
+
+    executor_type get_executor() const noexcept;
+    cancellation_slot_type get_cancellation_slot() const noexcept {
+        return wait_ != nullptr ? wait_->slot() : cancellation_slot_type();
+    }
+
+protected:
+    explicit fiber_handler_base(fiber_wait& w) noexcept : wait_(&w) { w.handler_ = this; }
+    ~fiber_handler_base() {
+        if (wait_ != nullptr) [[unlikely]] {
+            release()->abandon();
+        }
+    }
+    /// Parts the handler from its wait, which is null if the fiber is gone.
+    fiber_wait* release() noexcept {
+        fiber_wait* const w = wait_;
+        wait_ = nullptr;
+        if (w != nullptr) {
+            w->handler_ = nullptr;
+        }
+        return w;
+    }
+
+private:
+    friend class fiber_wait;
+    fiber_wait* wait_;
+};
+
+inline fiber_wait::~fiber_wait() {
+    if (handler_ != nullptr) [[unlikely]] {
+        handler_->wait_ = nullptr;
+    }
+}
+
+/// The calling fiber's function has ended: destroys its values of `fiber_local`s.
+void end_of_fiber_function() noexcept;
+
+}  // namespace rung::detail

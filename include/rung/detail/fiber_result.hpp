@@ -1,0 +1,144 @@
+#pragma once
+
+#include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
+#include <exception>
+#include <optional>
+#include <rung/detail/fiber_core.hpp>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace rung::detail {
+
+template <class... Args>
+class fiber_handler;
+
+/// A wait for a completion with these arguments, which are kept here until the fiber goes on.
+template <class... Args>
+class fiber_result : public fiber_wait {
+    using error_code = boost::system::error_code;
+    using tuple = std::tuple<std::decay_t<Args>...>;
+
+    template <class T>
+    static constexpr bool tells_failure =
+        std::is_same_v<T, error_code> || std::is_same_v<T, std::exception_ptr>;
+
+    // What is returned: all arguments but a leading one that tells of a failure.
+    template <class T>
+    struct split {
+        static constexpr std::size_t skipped = 0;
+        using values = std::tuple<>;
+    };
+    template <class First, class... Rest>
+    struct split<std::tuple<First, Rest...>> {
+        static constexpr std::size_t skipped = tells_failure<First> ? 1 : 0;
+        using values = std::conditional_t<tells_failure<First>, std::tuple<Rest...>,
+                                          std::tuple<First, Rest...>>;
+    };
+    template <class T>
+    struct returned {
+        using type = T;
+    };
+    template <class T>
+    struct returned<std::tuple<T>> {
+        using type = T;
+    };
+
+    static constexpr std::size_t skipped = split<tuple>::skipped;
+    using values = typename split<tuple>::values;
+
+public:
+    using handler = fiber_handler<Args...>;
+    using return_type = std::conditional_t<std::tuple_size_v<values> == 0, void,
+                                           typename returned<values>::type>;
+
+    template <class... T>
+    void set(T&&... args) {
+        arguments_.emplace(std::forward<T>(args)...);
+    }
+
+    /// An operation that was ended by its deadline says so.
+    void set_timed_out() noexcept {
+        if constexpr (sizeof...(Args) != 0) {
+            mend(std::get<0>(*arguments_));
+        }
+    }
+
+    return_type get() {
+        if constexpr (skipped == 1) {
+            throw_failure(std::get<0>(*arguments_));
+        }
+        if constexpr (std::tuple_size_v<values> == 1) {
+            return std::get<skipped>(std::move(*arguments_));
+        } else if constexpr (std::tuple_size_v<values> > 1) {
+            return take(std::make_index_sequence<std::tuple_size_v<values>>());
+        }
+    }
+
+private:
+    template <std::size_t... I>
+    values take(std::index_sequence<I...>) {
+        return values(std::get<skipped + I>(std::move(*arguments_))...);
+    }
+    static void throw_failure(const error_code& ec) {
+        if (ec.failed()) {
+            throw boost::system::system_error(ec);
+        }
+    }
+    static void throw_failure(const std::exception_ptr& e) {
+        if (e != nullptr) {
+            std::rethrow_exception(e);
+        }
+    }
+    static void mend(error_code& ec) noexcept {
+        if (ec == boost::asio::error::operation_aborted) {
+            ec = boost::asio::error::timed_out;
+        }
+    }
+    template <class... T>
+    static void mend(std::tuple<error_code, T...>& t) noexcept {
+        mend(std::get<0>(t));
+    }
+    template <class T>
+    static void mend(T&) noexcept {}
+
+    std::optional<tuple> arguments_;
+};
+
+/// The completion handler that hands its arguments to a waiting fiber. Called once at most.
+template <class... Args>
+class fiber_handler : public fiber_handler_base {
+public:
+    explicit fiber_handler(fiber_result<Args...>& r) noexcept : fiber_handler_base(r) {}
+
+    template <class... T>
+    void operator()(T&&... args) {
+        if (auto* const r = static_cast<fiber_result<Args...>*>(release())) {
+            r->set(std::forward<T>(args)...);
+            r->complete();
+        }
+    }
+};
+
+template <class Signature>
+struct fiber_result_of;
+template <class R, class... Args>
+struct fiber_result_of<R(Args...)> {
+    using type = fiber_result<Args...>;
+};
+template <class R, class... Args>
+struct fiber_result_of<R(Args...)&> : fiber_result_of<R(Args...)> {};
+template <class R, class... Args>
+struct fiber_result_of<R(Args...) &&> : fiber_result_of<R(Args...)> {};
+template <class R, class... Args>
+struct fiber_result_of<R(Args...) noexcept> : fiber_result_of<R(Args...)> {};
+template <class R, class... Args>
+struct fiber_result_of<R(Args...) & noexcept> : fiber_result_of<R(Args...)> {};
+template <class R, class... Args>
+struct fiber_result_of<R(Args...) && noexcept> : fiber_result_of<R(Args...)> {};
+
+template <class Signature>
+using fiber_result_for = typename fiber_result_of<Signature>::type;
+
+}  // namespace rung::detail

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <boost/asio/associated_allocator.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/is_executor.hpp>
+#include <concepts>
+#include <cstddef>
+#include <rung/detail/fiber_task.hpp>
+#include <rung/fiber_executor.hpp>
+#include <rung/fiber_local.hpp>
+#include <rung/fiber_options.hpp>
+#include <rung/stack_pool.hpp>
+#include <rung/this_fiber.hpp>
+#include <rung/use_fiber.hpp>
+#include <type_traits>
+#include <utility>
+
+namespace rung {
+
+namespace detail {
+
+template <class T>
+concept any_executor = boost::asio::execution::is_executor<T>::value ||
+                       boost::asio::is_executor<T>::value;
+template <class T>
+concept any_context = std::is_convertible_v<T&, boost::asio::execution_context&>;
+
+/// The executor below the fibers.
+inline carrier_executor carrier_of(const fiber_executor& ex) { return ex.carrier(); }
+template <any_executor Executor>
+carrier_executor carrier_of(const Executor& ex) {
+    return carrier_executor(ex);
+}
+
+}  // namespace detail
+
+/// Runs a function in a fiber of its own.
+///
+/// The fiber starts from the executor's queue, never within this call, at the executor's priority, and
+/// stays on the thread on which it starts for as long as that runs the context; on an executor that
+/// is not a `rung::executor` it goes on wherever that runs it. While it waits it counts as work of
+/// its context.
+/// Completion: when the function has ended. Signature: `void(std::exception_ptr)` or, if the function
+/// returns a `T`, `void(std::exception_ptr, T)` with a default-constructible `T`; what the function
+/// throws is the first argument.
+/// Cancellation: every type of request in the token's slot is remembered (`this_fiber::cancelled`)
+/// and passed on to the operation for which the fiber waits. Emit on the fiber's executor.
+/// Errors: where there is no stack for it (see `stack_pool::allocate`), that is the exception.
+/// Thread-safety: safe. Throws `std::bad_alloc` if there is no memory for the function.
+/// The context's end unwinds the stacks of fibers that have not ended; see `use_fiber`.
+///
+/// Example:
+///
+///     rung::spawn(ctx, [&] { serve(socket); });                     // and forget it
+///     int n = rung::spawn(ctx, [] { return 7; }, rung::use_fiber);  // from a fiber, that waits
+template <detail::any_executor Executor, std::invocable F,
+          class Token = boost::asio::detached_t>
+auto spawn(const Executor& ex, F&& f, Token&& token = Token()) {
+    return detail::spawn_fiber(detail::carrier_of(ex), nullptr, std::forward<F>(f), token);
+}
+
+/// The same with options.
+template <detail::any_executor Executor, std::invocable F,
+          class Token = boost::asio::detached_t>
+auto spawn(const Executor& ex, const fiber_options& options, F&& f, Token&& token = Token()) {
+    const detail::fiber_settings settings = detail::settings_of(options);
+    return detail::spawn_fiber(detail::carrier_of(ex), &settings, std::forward<F>(f), token);
+}
+
+/// Equivalent to the same with the context's executor.
+template <detail::any_context Context, std::invocable F, class Token = boost::asio::detached_t>
+auto spawn(Context& context, F&& f, Token&& token = Token()) {
+    return spawn(context.get_executor(), std::forward<F>(f), std::forward<Token>(token));
+}
+template <detail::any_context Context, std::invocable F, class Token = boost::asio::detached_t>
+auto spawn(Context& context, const fiber_options& options, F&& f, Token&& token = Token()) {
+    return spawn(context.get_executor(), options, std::forward<F>(f), std::forward<Token>(token));
+}
+
+}  // namespace rung

@@ -1,0 +1,387 @@
+/// The life of a fiber: where it comes from, what it runs, when it waits and where it goes on.
+
+#include "fiber.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <boost/asio/prefer.hpp>
+#include <boost/asio/require.hpp>
+#include <cassert>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "fiber_locals.hpp"
+#include "fiber_switch.hpp"
+#include "stack_store.hpp"
+
+namespace rung::detail {
+
+namespace {
+
+/// A queued fiber on an executor that is not ours. Dropped, it unwinds the fiber.
+class resumption {
+public:
+    explicit resumption(fiber& f) noexcept : fiber_(&f) {}
+    resumption(resumption&& other) noexcept : fiber_(std::exchange(other.fiber_, nullptr)) {}
+    resumption& operator=(resumption&&) = delete;
+    ~resumption() {
+        if (fiber_ != nullptr) {
+            fiber_->destroy();
+        }
+    }
+    void operator()() { std::exchange(fiber_, nullptr)->complete(); }
+
+private:
+    fiber* fiber_;
+};
+
+}  // namespace
+
+fiber::fiber(stack_slab::slot& s)
+    : operation(&fiber::finish, level::normal),
+      slot_(&s),
+      carrier_(executor_access::none()) {}
+
+fiber& fiber::make(stack_slab::slot& s) {
+    // Stacks lie a power of two apart. Their hot ends would share a few sets of the cache, were they
+    // not moved against each other.
+    constexpr std::size_t line = 64;
+    constexpr std::size_t shift = 5 * line;
+    constexpr std::size_t colours = 6;
+    const stack m = s.memory();
+    const auto number = reinterpret_cast<std::uintptr_t>(m.bottom) / m.size;
+    char* const end = static_cast<char*>(m.bottom) + m.size;
+    char* const at = end - (number % colours) * shift -
+                     (sizeof(fiber) + line - 1) / line * line;
+    auto* const f = ::new (static_cast<void*>(at)) fiber(s);
+    f->context_ = boost::context::detail::make_fcontext(
+        at, static_cast<std::size_t>(at - static_cast<char*>(m.bottom)), &fiber::main);
+    f->tsan_fiber_ = switching::create_fiber();
+    f->valgrind_id_ = switching::register_stack(m.bottom, at);
+    s.prepared = f;
+    return *f;
+}
+
+fiber& fiber::obtain(const fiber_settings* settings) {
+    fiber_thread& t = this_fiber_thread;
+    if (settings == nullptr && t.idle != nullptr) [[likely]] {
+        fiber& f = *t.idle;
+        t.idle = static_cast<fiber*>(f.next_);
+        --t.idle_count;
+        return f;
+    }
+    return obtain_elsewhere(t, settings);
+}
+
+fiber& fiber::obtain_elsewhere(fiber_thread& t, const fiber_settings* settings) {
+    t.open();
+    stack_store* const common = &stack_pool::common().store();
+    stack_store* const store =
+        settings != nullptr && settings->stacks != nullptr ? settings->stacks : common;
+    stack_slab::slot* const s = store->take(settings != nullptr ? settings->stack_size : 0);
+    fiber& f = s->prepared != nullptr ? *s->prepared : make(*s);
+    f.store_ = store;
+    f.cacheable_ = store == common && common->is_default(*s);
+    if (settings != nullptr) {
+        f.name_ = settings->name;
+    }
+    return f;
+}
+
+void fiber::discard(fiber& f) noexcept {
+    switching::destroy_fiber(f.tsan_fiber_);
+    switching::forget_stack(f.valgrind_id_);
+    const stack m = f.slot_->memory();
+    f.~fiber();
+    switching::clean_stack(m.bottom, m.size);
+}
+
+void fiber::start(fiber_task& task) {
+    task_ = &task;
+    carrier_ = task.carrier;
+    level_ = task.level_;
+    cancellation_ = task.cancellation;
+    const executor* const native = carrier_.native();
+    engine_ = native != nullptr ? &executor_access::engine_of(*native) : nullptr;
+    home_ = &this_thread_state;
+    ++generation_;
+    resume();
+}
+
+void fiber::main(transfer from) noexcept {
+    auto* const self = static_cast<fiber*>(from.data);
+    self->caller_ = from.fctx;
+    switching::arrived(nullptr, &self->caller_stack_, &self->caller_stack_size_);
+    self->loop();
+}
+
+void fiber::loop() noexcept {
+    for (;;) {
+        run_task();
+        status_.store(status::idle, std::memory_order_relaxed);
+        leave(true);
+    }
+}
+
+void fiber::run_task() noexcept {
+    try {
+        task_->run();
+    } catch (const forced_unwind&) {
+    } catch (...) {
+        escaped_ = std::current_exception();
+    }
+    destroy_locals();
+}
+
+void fiber::destroy_locals() noexcept {
+    if (locals_ != nullptr) [[unlikely]] {
+        delete std::exchange(locals_, nullptr);
+    }
+}
+
+/// Runs the fiber until it leaves, and sees to what that asks for.
+void fiber::resume() {
+    fiber_thread& t = this_fiber_thread;
+    if (t.exceptions == nullptr) [[unlikely]] {
+        t.open();
+    }
+    status_.store(status::running, std::memory_order_relaxed);
+    fiber* const outer = std::exchange(t.current, this);
+    enter();
+    t.current = outer;
+    if (status_.load(std::memory_order_relaxed) == status::idle) {
+        park(t);
+        return;
+    }
+    if (!counted_) [[unlikely]] {
+        first_suspension();
+    }
+    if (engine_ == nullptr) {
+        resume_elsewhere();
+    }
+}
+
+/// On executors that several threads may serve, and of whose threads we know nothing, the fiber
+/// tells only now, when it has left its stack, that it may go on.
+void fiber::resume_elsewhere() {
+    if (status_.load(std::memory_order_relaxed) == status::ready) {
+        post_elsewhere();
+    } else if (handshake_.exchange(handshake::suspended, std::memory_order_acq_rel) ==
+               handshake::woken) {
+        resume();
+    }
+}
+
+void fiber::post_elsewhere() {
+    boost::asio::require(carrier_.other(), boost::asio::execution::blocking.never)
+        .execute(resumption(*this));
+}
+
+/// A fiber that waits is work, whatever it waits for, and its context must know of it.
+void fiber::first_suspension() {
+    counted_ = true;
+    fiber_service::ensure(carrier_.query(boost::asio::execution::context), this_fiber_thread);
+    context_of_wait_.store(&carrier_.query(boost::asio::execution::context),
+                           std::memory_order_relaxed);
+    if (engine_ != nullptr) {
+        engine::work_started(*engine_);
+    } else {
+        work_ = boost::asio::prefer(carrier_.other(),
+                                    boost::asio::execution::outstanding_work.tracked);
+    }
+}
+
+void fiber::end_work() noexcept {
+    counted_ = false;
+    context_of_wait_.store(nullptr, std::memory_order_relaxed);
+    if (engine_ != nullptr) {
+        engine::work_finished(*engine_);
+    } else {
+        work_ = {};
+    }
+}
+
+void fiber::park(fiber_thread& t) {
+    if (counted_) {
+        end_work();
+    }
+    unwinding_ = false;
+    woken_ = false;
+    swallowed_ = 0;
+    cancellation_ = nullptr;
+    if (engine_ == nullptr) {
+        handshake_.store(handshake::running, std::memory_order_relaxed);
+        carrier_ = carrier_executor(executor_access::none());
+    }
+    std::exception_ptr escaped = std::move(escaped_);
+    if (cacheable_ && t.idle_count < fiber_thread::most_idle) [[likely]] {
+        next_ = std::exchange(t.idle, this);
+        ++t.idle_count;
+    } else {
+        name_[0] = '\0';
+        store_->give(slot_);
+    }
+    if (escaped != nullptr) [[unlikely]] {
+        std::rethrow_exception(std::move(escaped));
+    }
+}
+
+/// The fiber has come off a queue.
+void fiber::finish(operation* base, action what) {
+    auto* const self = static_cast<fiber*>(base);
+    if (what == action::destroy) {
+        self->unwind();
+    } else if (self->engine_ == nullptr || !self->send_home(self)) {
+        self->resume();
+    }
+}
+
+bool fiber::send_home(operation* op) noexcept {
+    if (home_ == &this_thread_state) [[likely]] {
+        return false;
+    }
+    if (engine_ != nullptr && engine::post_to_thread(*engine_, op, home_)) {
+        return true;
+    }
+    home_ = &this_thread_state;  // its thread no longer runs the context: this one is its home now
+    return false;
+}
+
+void fiber::yield() {
+    throw_if_unwinding();
+    status_.store(status::ready, std::memory_order_relaxed);
+    if (engine_ != nullptr) [[likely]] {
+        engine::post(*engine_, this);
+    }
+    leave();
+    if (unwinding_) [[unlikely]] {
+        throw_if_unwinding();
+    }
+}
+
+void fiber::begin_wait() {
+    if (unwinding_) [[unlikely]] {
+        throw_if_unwinding();
+    }
+}
+
+void fiber::suspend() {
+    if (engine_ != nullptr) [[likely]] {
+        if (!std::exchange(woken_, false)) {
+            status_.store(status::waiting, std::memory_order_relaxed);
+            leave();
+        }
+    } else {
+        if (handshake_.load(std::memory_order_acquire) != handshake::woken) {
+            status_.store(status::waiting, std::memory_order_relaxed);
+            leave();
+        }
+        handshake_.store(handshake::running, std::memory_order_relaxed);
+    }
+    if (unwinding_) [[unlikely]] {
+        throw_if_unwinding();
+    }
+}
+
+/// Ends the wait, from whichever thread.
+void fiber::wake() {
+    if (engine_ == nullptr) {
+        if (handshake_.exchange(handshake::woken, std::memory_order_acq_rel) ==
+            handshake::suspended) {
+            if (current() == nullptr) {
+                carrier_.execute(resumption(*this));
+            } else {
+                post_elsewhere();  // not on top of another fiber
+            }
+        }
+        return;
+    }
+    if (home_ != &this_thread_state) [[unlikely]] {
+        engine::post(*engine_, this);
+        return;
+    }
+    if (status_.load(std::memory_order_relaxed) == status::running) {
+        woken_ = true;  // within the function that starts the operation
+        return;
+    }
+    const thread_state* const here = this_thread_state;
+    if (current() == nullptr && here != nullptr && here->running == engine_ &&
+        here->runs_handlers) [[likely]] {
+        resume();
+    } else {
+        engine::post(*engine_, this);
+    }
+}
+
+/// Ends the wait by unwinding the stack.
+void fiber::abandon() noexcept {
+    if (engine_ == nullptr) {
+        unwinding_ = true;
+        if (handshake_.exchange(handshake::woken, std::memory_order_acq_rel) ==
+            handshake::suspended) {
+            unwind();
+        }
+        return;
+    }
+    if (home_ == &this_thread_state && status_.load(std::memory_order_relaxed) == status::running) {
+        unwinding_ = true;
+        woken_ = true;
+        return;
+    }
+    if (home_ != &this_thread_state && engine::post_to_thread(*engine_, this, home_)) {
+        unwinding_ = true;
+        return;
+    }
+    unwind();
+}
+
+void fiber::unwind() noexcept {
+    unwinding_ = true;
+    home_ = &this_thread_state;
+    try {
+        resume();
+    } catch (...) {
+        // Unwinding follows from a destructor, and what escapes a fiber then has nobody to go to.
+        std::fprintf(stderr, "rung: fiber '%s' threw while it was unwound\n", name_.data());
+        std::terminate();
+    }
+}
+
+void fiber::throw_if_unwinding() {
+    constexpr unsigned patience = 1000;
+    if (!unwinding_) {
+        return;
+    }
+    if (++swallowed_ > patience) {
+        std::fprintf(stderr,
+                     "rung: fiber '%s' goes on although it is being unwound: one of its "
+                     "catch (...) clauses does not rethrow\n",
+                     name_.data());
+        std::terminate();
+    }
+    throw forced_unwind();
+}
+
+void fiber::set_priority(priority p) {
+    carrier_ = carrier_.require(p);
+    if (carrier_.native() != nullptr) {
+        level_ = executor_access::level_of(*carrier_.native());
+    }
+}
+
+fiber& require_fiber(const char* caller) {
+    fiber* const f = fiber::current();
+    if (f == nullptr) {
+        throw std::logic_error(std::string(caller) +
+                               " works in a fiber only: start one with rung::spawn, or submit the "
+                               "function to a rung::fiber_executor");
+    }
+    return *f;
+}
+
+}  // namespace rung::detail

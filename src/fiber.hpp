@@ -1,0 +1,178 @@
+#pragma once
+
+#include <atomic>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/context/detail/fcontext.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <rung/detail/fiber_core.hpp>
+#include <vector>
+
+#include "stack_slab.hpp"
+
+namespace rung::detail {
+
+class fiber_locals;
+struct fiber_thread;
+
+/// A thread's exceptions, those being thrown and those being handled: the part of the C++ runtime's
+/// state that belongs to a stack. Source: Itanium C++ ABI, exception handling, 2.2.2.
+struct exception_state {
+    void* caught = nullptr;
+    unsigned int uncaught = 0;
+};
+
+/// A stack with a function on it that is not its thread's own.
+///
+/// The record lies at the top of the stack. Between two functions the fiber is idle: parked in its
+/// loop, ready for the next one without a new context. A fiber is an operation, too: queued, it means
+/// that the fiber is to go on. It does so on the thread on which it began; see `come_home`.
+class fiber final : public operation {
+public:
+    enum class status : std::uint8_t {
+        idle,     // no function
+        running,  // on its stack, or below a fiber that it runs
+        ready,    // in a queue, to go on
+        waiting,  // for a wait to end
+    };
+
+    /// The fiber in which this thread is, or null.
+    static fiber* current() noexcept;
+    /// An idle fiber for the task. Throws as `stack_pool::allocate` does.
+    static fiber& obtain(const fiber_settings* settings);
+    /// Ends an idle fiber whose stack is to be freed.
+    static void discard(fiber& f) noexcept;
+
+    /// Runs a task until it ends or waits. Throws what it throws. Precondition: idle.
+    void start(fiber_task& task);
+    /// Lets others run first.
+    void yield();
+
+    // For fiber_wait.
+    void begin_wait();
+    void suspend();
+    void wake();
+    void abandon() noexcept;
+
+    /// Unwinds the stack. Precondition: waiting or ready, and in no queue.
+    void unwind() noexcept;
+
+    bool idle() const noexcept { return status_.load(std::memory_order_relaxed) == status::idle; }
+    bool waits_in(const boost::asio::execution_context& c) const noexcept {
+        return context_of_wait_.load(std::memory_order_relaxed) == &c &&
+               status_.load(std::memory_order_relaxed) == status::waiting;
+    }
+    bool unwinding() const noexcept { return unwinding_; }
+    std::uint64_t generation() const noexcept { return generation_; }
+    const carrier_executor& carrier() const noexcept { return carrier_; }
+    void set_priority(priority p);
+    scheduler* engine() const noexcept { return engine_; }
+    const void* home() const noexcept { return home_; }
+    fiber_cancellation* cancellation() const noexcept { return cancellation_; }
+    fiber_name& name() noexcept { return name_; }
+    void destroy_locals() noexcept;
+    fiber_locals*& locals() noexcept { return locals_; }
+    stack_slab::slot& slot() const noexcept { return *slot_; }
+
+    /// Ends the calling fiber's wait for good, in case it was told to unwind.
+    void throw_if_unwinding();
+
+    /// Has an operation go to the fiber's own thread. False if it may run here.
+    bool send_home(operation* op) noexcept;
+
+private:
+    using transfer = boost::context::detail::transfer_t;
+    enum class handshake : std::uint8_t { running, suspended, woken };
+
+    explicit fiber(stack_slab::slot& s);
+    ~fiber() = default;
+    static fiber& obtain_elsewhere(fiber_thread& t, const fiber_settings* settings);
+    static fiber& make(stack_slab::slot& s);
+    static void finish(operation* base, action what);
+    static void main(transfer from) noexcept;
+    void loop() noexcept;
+    void run_task() noexcept;
+
+    void enter();
+    void leave(bool for_good = false) noexcept;
+    void resume();
+    void resume_elsewhere();
+    void post_elsewhere();
+    void first_suspension();
+    void park(fiber_thread& t);
+    void end_work() noexcept;
+
+    // What each switch touches.
+    void* context_ = nullptr;  // where the fiber goes on
+    void* caller_ = nullptr;   // where what runs the fiber goes on
+    const void* home_ = nullptr;    // its thread: the address of that one's this_thread_state
+    scheduler* engine_ = nullptr;   // null if its executor is not a rung::executor
+    std::atomic<status> status_{status::idle};
+    std::atomic<handshake> handshake_{handshake::running};  // without an engine only
+    bool woken_ = false;     // the wait ended before it began
+    bool counted_ = false;   // as work of its context
+    bool unwinding_ = false;
+    bool cacheable_ = false;  // its stack is of the common pool's default size
+    bool from_common_ = false;
+    std::uint16_t swallowed_ = 0;  // times that forced_unwind did not reach the end
+    exception_state exceptions_;
+    fiber_task* task_ = nullptr;
+    std::exception_ptr escaped_;
+    std::uint64_t generation_ = 0;
+
+    // What a function touches.
+    fiber_cancellation* cancellation_ = nullptr;
+    fiber_locals* locals_ = nullptr;
+    stack_slab::slot* slot_;
+    stack_store* store_ = nullptr;
+    carrier_executor carrier_;
+    boost::asio::any_io_executor work_;  // without an engine, once it has waited
+    std::atomic<const boost::asio::execution_context*> context_of_wait_{nullptr};
+    fiber_name name_{};
+
+    // For the sanitizers.
+    const void* caller_stack_ = nullptr;
+    std::size_t caller_stack_size_ = 0;
+    void* fake_stack_ = nullptr;
+    void* tsan_fiber_ = nullptr;
+    void* tsan_caller_ = nullptr;
+    unsigned valgrind_id_ = 0;
+};
+
+/// What a thread knows of fibers.
+struct fiber_thread {
+    static constexpr unsigned most_idle = 256;
+
+    fiber* current = nullptr;
+    exception_state* exceptions = nullptr;  // the runtime's own; null until the first fiber
+    fiber* idle = nullptr;                  // those of the common pool, linked by next_
+    unsigned idle_count = 0;
+    const boost::asio::execution_context* serviced = nullptr;  // see fiber_service::ensure
+    std::uint64_t serviced_epoch = 0;
+
+    void open();
+};
+
+extern constinit thread_local fiber_thread this_fiber_thread [[gnu::tls_model("initial-exec")]];
+
+inline fiber* fiber::current() noexcept { return this_fiber_thread.current; }
+
+/// The calling fiber. Throws `std::logic_error` that names `caller` where there is none.
+fiber& require_fiber(const char* caller);
+
+/// Unwinds the fibers that still wait when their context is destroyed.
+class fiber_service : public boost::asio::execution_context::service {
+public:
+    static inline boost::asio::execution_context::id id;
+
+    explicit fiber_service(boost::asio::execution_context& c) : service(c) {}
+    /// Sees to it that `c` has the service.
+    static void ensure(boost::asio::execution_context& c, fiber_thread& t);
+
+private:
+    void shutdown() override;
+};
+
+}  // namespace rung::detail

@@ -1,0 +1,206 @@
+#include "stack_store.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <boost/system/system_error.hpp>
+#include <rung/error.hpp>
+#include <string>
+#include <utility>
+
+#include "fiber.hpp"
+
+namespace rung::detail {
+
+std::mutex& stack_store::registry_mutex() noexcept {
+    static constinit std::mutex mutex;
+    return mutex;
+}
+
+stack_store*& stack_store::first_store() noexcept {
+    static constinit stack_store* first = nullptr;
+    return first;
+}
+
+stack_store::stack_store(const stack_pool_options& options, stack_memory* memory)
+    : memory_(memory != nullptr ? *memory : own_memory_),
+      default_size_(stack_pool::smallest << class_of(options.stack_size)),
+      options_(options) {
+    const std::lock_guard lock(registry_mutex());
+    next_ = std::exchange(first_store(), this);
+}
+
+stack_store::~stack_store() {
+    {
+        const std::lock_guard lock(registry_mutex());
+        stack_store** at = &first_store();
+        while (*at != this) {
+            at = &(*at)->next_;
+        }
+        *at = next_;
+    }
+    for (size_class& c : classes_) {
+        while (c.warm != nullptr) {
+            cool(std::exchange(c.warm, c.warm->next));
+        }
+        while (c.slabs != nullptr) {
+            delete std::exchange(c.slabs, c.slabs->next);
+        }
+    }
+}
+
+void stack_store::configure(const stack_pool_options& options) {
+    const std::lock_guard lock(mutex_);
+    options_ = options;
+}
+
+std::size_t stack_store::class_of(std::size_t size) {
+    if (size > stack_pool::largest) {
+        throw boost::system::system_error(
+            make_error_code(boost::system::errc::argument_out_of_domain),
+            "rung::stack_pool: a stack of " + std::to_string(size) +
+                " bytes is larger than stack_pool::largest");
+    }
+    const std::size_t units = (std::max<std::size_t>(size, 1) - 1) / stack_pool::smallest;
+    return static_cast<std::size_t>(std::bit_width(units));
+}
+
+stack_store::slot* stack_store::take(std::size_t size) {
+    const std::size_t n = class_of(size == 0 ? default_size_ : size);
+    const std::lock_guard lock(mutex_);
+    size_class& c = classes_[n];
+    slot* s = c.warm;
+    if (s != nullptr) {
+        c.warm = s->next;
+        --c.warm_count;
+    } else {
+        if (taken_ >= options_.limit) {
+            ++refused_;
+            throw boost::system::system_error(
+                error::stack_limit, "rung::stack_pool: all " + std::to_string(taken_) +
+                                        " stacks are in use; raise stack_pool_options::limit");
+        }
+        s = take_cold(c, stack_pool::smallest << n);
+        ++s->slab->busy;
+    }
+    s->in_use = true;
+    most_taken_ = std::max(most_taken_, ++taken_);
+    return s;
+}
+
+stack_store::slot* stack_store::take_cold(size_class& c, std::size_t stack_size) {
+    for (stack_slab* slab = c.slabs; slab != nullptr; slab = slab->next) {
+        if (slab->cold != nullptr) {
+            return std::exchange(slab->cold, slab->cold->next);
+        }
+        if (slot* const s = slab->grow()) {
+            return s;
+        }
+    }
+    return add_slab(c, stack_size)->grow();
+}
+
+stack_slab* stack_store::add_slab(size_class& c, std::size_t stack_size) {
+    // As many as there are already, within limits, so that few mappings serve many stacks and few
+    // stacks do not map much.
+    constexpr std::size_t fewest = 8;
+    constexpr std::size_t most = 1024;
+    constexpr std::size_t most_bytes = std::size_t{256} << 20;
+    const std::size_t wanted = std::clamp(c.slots, fewest, most);
+    const std::size_t slots = std::max<std::size_t>(std::min(wanted, most_bytes / stack_size), 1);
+    auto slab = std::make_unique<stack_slab>(memory_, stack_size, slots, options_.guard_pages);
+    slab->next = c.slabs;
+    c.slots += slots;
+    return c.slabs = slab.release();
+}
+
+void stack_store::give(slot* s) noexcept {
+    const std::lock_guard lock(mutex_);
+    size_class& c = classes_[class_of(s->slab->stack_size())];
+    s->in_use = false;
+    --taken_;
+    if (c.warm_count < options_.keep) {
+        s->next = std::exchange(c.warm, s);
+        ++c.warm_count;
+        return;
+    }
+    stack_slab* const slab = s->slab;
+    cool(s);
+    if (slab->busy == 0) {
+        drop_idle_slabs(c);
+    }
+}
+
+/// Gives the memory of an idle stack back.
+void stack_store::cool(slot* s) noexcept {
+    s->slab->measure(*s);
+    deepest_ = std::max(deepest_, s->deepest);
+    if (s->prepared != nullptr) {
+        fiber::discard(*std::exchange(s->prepared, nullptr));
+    }
+    s->slab->release(*s);
+    s->next = std::exchange(s->slab->cold, s);
+    --s->slab->busy;
+    ++released_;
+}
+
+void stack_store::drop_idle_slabs(size_class& c) noexcept {
+    for (stack_slab** at = &c.slabs; *at != nullptr;) {
+        stack_slab* const slab = *at;
+        if (slab->busy == 0) {
+            *at = slab->next;
+            c.slots -= slab->slots();
+            delete slab;
+        } else {
+            at = &slab->next;
+        }
+    }
+}
+
+void stack_store::trim() noexcept {
+    const std::lock_guard lock(mutex_);
+    for (size_class& c : classes_) {
+        while (c.warm != nullptr) {
+            cool(std::exchange(c.warm, c.warm->next));
+        }
+        c.warm_count = 0;
+        drop_idle_slabs(c);
+    }
+}
+
+stack_store::slot* stack_store::find(const void* address) noexcept {
+    const std::lock_guard lock(mutex_);
+    for (size_class& c : classes_) {
+        for (stack_slab* slab = c.slabs; slab != nullptr; slab = slab->next) {
+            if (slot* const s = slab->find(address)) {
+                return s;
+            }
+        }
+    }
+    return nullptr;
+}
+
+stack_statistics stack_store::statistics() {
+    const std::lock_guard lock(mutex_);
+    stack_statistics r;
+    for_each_slot([&](slot& s) {
+        r.resident += s.slab->measure(s);
+        deepest_ = std::max(deepest_, s.deepest);
+        if (s.in_use && (s.prepared == nullptr || !s.prepared->idle())) {
+            ++r.in_use;
+        } else {
+            ++r.idle;
+        }
+    });
+    for (const size_class& c : classes_) {
+        for (const stack_slab* slab = c.slabs; slab != nullptr; slab = slab->next) {
+            r.mapped += slab->mapped();
+        }
+    }
+    r.most_in_use = most_taken_;
+    r.deepest_use = deepest_;
+    r.released = released_;
+    r.refused = refused_;
+    return r;
+}
+
+}  // namespace rung::detail
