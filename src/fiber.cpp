@@ -42,7 +42,7 @@ private:
 
 }  // namespace
 
-fiber::fiber(stack_slab::slot& s)
+fiber::fiber(stack_slab::slot& s) noexcept
     : operation(&fiber::finish, level::normal),
       slot_(&s),
       carrier_(executor_access::none()) {}
@@ -59,8 +59,8 @@ fiber& fiber::make(stack_slab::slot& s) {
     char* const at = end - (number % colours) * shift -
                      (sizeof(fiber) + line - 1) / line * line;
     auto* const f = ::new (static_cast<void*>(at)) fiber(s);
-    f->context_ = boost::context::detail::make_fcontext(
-        at, static_cast<std::size_t>(at - static_cast<char*>(m.bottom)), &fiber::main);
+    f->context_ = make_stack(at, static_cast<std::size_t>(at - static_cast<char*>(m.bottom)),
+                             &fiber::main);
     f->tsan_fiber_ = switching::create_fiber();
     f->valgrind_id_ = switching::register_stack(m.bottom, at);
     s.prepared = f;
@@ -113,7 +113,7 @@ void fiber::start(fiber_task& task) {
     resume();
 }
 
-void fiber::main(transfer from) noexcept {
+void fiber::main(arrival from) {
     auto* const self = static_cast<fiber*>(from.data);
     self->caller_ = from.fctx;
     switching::arrived(nullptr, &self->caller_stack_, &self->caller_stack_size_);
@@ -241,10 +241,7 @@ void fiber::finish(operation* base, action what) {
     }
 }
 
-bool fiber::send_home(operation* op) noexcept {
-    if (home_ == &this_thread_state) [[likely]] {
-        return false;
-    }
+bool fiber::send_elsewhere(operation* op) noexcept {
     if (engine_ != nullptr && engine::post_to_thread(*engine_, op, home_)) {
         return true;
     }
@@ -374,14 +371,10 @@ void fiber::set_priority(priority p) {
     }
 }
 
-fiber& require_fiber(const char* caller) {
-    fiber* const f = fiber::current();
-    if (f == nullptr) {
-        throw std::logic_error(std::string(caller) +
-                               " works in a fiber only: start one with rung::spawn, or submit the "
-                               "function to a rung::fiber_executor");
-    }
-    return *f;
+void throw_outside_of_fiber(const char* caller) {
+    throw std::logic_error(std::string(caller) +
+                           " works in a fiber only: start one with rung::spawn, or submit the "
+                           "function to a rung::fiber_executor");
 }
 
 }  // namespace rung::detail

@@ -3,7 +3,6 @@
 #include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/execution_context.hpp>
-#include <boost/context/detail/fcontext.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "stack_slab.hpp"
+#include "stack_switch.hpp"
 
 namespace rung::detail {
 
@@ -22,6 +22,8 @@ struct fiber_thread;
 struct exception_state {
     void* caught = nullptr;
     unsigned int uncaught = 0;
+
+    bool any() const noexcept { return caught != nullptr || uncaught != 0; }
 };
 
 /// A stack with a function on it that is not its thread's own.
@@ -29,7 +31,7 @@ struct exception_state {
 /// The record lies at the top of the stack. Between two functions the fiber is idle: parked in its
 /// loop, ready for the next one without a new context. A fiber is an operation, too: queued, it means
 /// that the fiber is to go on. It does so on the thread on which it began; see `come_home`.
-class fiber final : public operation {
+class alignas(64) fiber final : public operation {
 public:
     enum class status : std::uint8_t {
         idle,     // no function
@@ -83,15 +85,16 @@ public:
     bool send_home(operation* op) noexcept;
 
 private:
-    using transfer = boost::context::detail::transfer_t;
+    bool send_elsewhere(operation* op) noexcept;
+
     enum class handshake : std::uint8_t { running, suspended, woken };
 
-    explicit fiber(stack_slab::slot& s);
+    explicit fiber(stack_slab::slot& s) noexcept;
     ~fiber() = default;
     static fiber& obtain_elsewhere(fiber_thread& t, const fiber_settings* settings);
     static fiber& make(stack_slab::slot& s);
     static void finish(operation* base, action what);
-    static void main(transfer from) noexcept;
+    static void main(arrival from);
     void loop() noexcept;
     void run_task() noexcept;
 
@@ -104,7 +107,7 @@ private:
     void park(fiber_thread& t);
     void end_work() noexcept;
 
-    // What each switch touches.
+    // What each switch touches: with the operation, one cache line.
     void* context_ = nullptr;  // where the fiber goes on
     void* caller_ = nullptr;   // where what runs the fiber goes on
     const void* home_ = nullptr;    // its thread: the address of that one's this_thread_state
@@ -114,10 +117,11 @@ private:
     bool woken_ = false;     // the wait ended before it began
     bool counted_ = false;   // as work of its context
     bool unwinding_ = false;
+    bool throws_ = false;    // exceptions_ says what
     bool cacheable_ = false;  // its stack is of the common pool's default size
-    bool from_common_ = false;
-    std::uint16_t swallowed_ = 0;  // times that forced_unwind did not reach the end
+
     exception_state exceptions_;
+    std::uint16_t swallowed_ = 0;  // times that forced_unwind did not reach the end
     fiber_task* task_ = nullptr;
     std::exception_ptr escaped_;
     std::uint64_t generation_ = 0;
@@ -159,8 +163,20 @@ extern constinit thread_local fiber_thread this_fiber_thread [[gnu::tls_model("i
 
 inline fiber* fiber::current() noexcept { return this_fiber_thread.current; }
 
+[[noreturn]] void throw_outside_of_fiber(const char* caller);
+
 /// The calling fiber. Throws `std::logic_error` that names `caller` where there is none.
-fiber& require_fiber(const char* caller);
+inline fiber& require_fiber(const char* caller) {
+    fiber* const f = fiber::current();
+    if (f == nullptr) [[unlikely]] {
+        throw_outside_of_fiber(caller);
+    }
+    return *f;
+}
+
+inline bool fiber::send_home(operation* op) noexcept {
+    return home_ != &this_thread_state && send_elsewhere(op);
+}
 
 /// Unwinds the fibers that still wait when their context is destroyed.
 class fiber_service : public boost::asio::execution_context::service {

@@ -103,7 +103,9 @@ RUNG_INLINE_SWITCH inline void fiber::enter() {
     // What the thread throws and handles stays with its stack, and the fiber brings its own.
     exception_state& running = *this_fiber_thread.exceptions;
     const exception_state outer = running;
-    running = exceptions_;
+    if (throws_ || outer.any()) [[unlikely]] {
+        running = exceptions_;
+    }
     void* fake = nullptr;
 #if defined(RUNG_ASAN)
     const stack m = slot_->memory();
@@ -111,10 +113,13 @@ RUNG_INLINE_SWITCH inline void fiber::enter() {
 #endif
     tsan_caller_ = switching::current_fiber();
     switching::jump_to(tsan_fiber_);
-    context_ = boost::context::detail::jump_fcontext(context_, this).fctx;
+    context_ = switch_stack(context_, this).fctx;
     switching::arrived(fake, nullptr, nullptr);
-    exceptions_ = running;
-    running = outer;
+    if (throws_ || running.any() || outer.any()) [[unlikely]] {
+        exceptions_ = running;
+        throws_ = running.any();
+        running = outer;
+    }
 }
 
 /// Back to what runs the fiber. Nothing here or after it may look at the thread: the fiber may go on
@@ -122,7 +127,7 @@ RUNG_INLINE_SWITCH inline void fiber::enter() {
 RUNG_INLINE_SWITCH inline void fiber::leave([[maybe_unused]] bool for_good) noexcept {
     switching::departing(for_good ? nullptr : &fake_stack_, caller_stack_, caller_stack_size_);
     switching::jump_to(tsan_caller_);
-    caller_ = boost::context::detail::jump_fcontext(caller_, nullptr).fctx;
+    caller_ = switch_stack(caller_, nullptr).fctx;
     switching::arrived(for_good ? nullptr : fake_stack_, &caller_stack_, &caller_stack_size_);
 }
 

@@ -70,8 +70,7 @@ install_missing() {
 obstacles() {
     for package in $(missing_packages); do
         case $package in
-            libssl-dev | libbenchmark-dev) ;;
-            libboost-context*) echo "Boost.Context's library: $package" ;;
+            libssl-dev | libbenchmark-dev | libboost-context*) ;;
             libboost*)
                 echo "Boost 1.81 or newer: $package if that is new enough, or a release of your own" \
                     'and CMAKE_PREFIX_PATH set to where it is installed' ;;
