@@ -74,7 +74,8 @@ using boost::asio::detail::socket_holder;
 // Deprecated, and still part of what Asio's sockets accept.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-using null_buffers = boost::asio::null_buffers;
+template <class Buffers>
+inline constexpr bool is_null_buffers = std::is_same_v<Buffers, boost::asio::null_buffers>;
 #pragma GCC diagnostic pop
 
 /// The traits by which Asio names the stock timer of a clock.

@@ -113,7 +113,7 @@ public:
 
     template <class Buffers>
     std::size_t write_some(implementation_type& d, const Buffers& buffers, error_code& ec) {
-        if constexpr (std::is_same_v<Buffers, null_buffers>) {
+        if constexpr (is_null_buffers<Buffers>) {
             wait(d, descriptor_base::wait_write, ec);
             return 0;
         } else {
@@ -124,7 +124,7 @@ public:
     }
     template <class Buffers>
     std::size_t read_some(implementation_type& d, const Buffers& buffers, error_code& ec) {
-        if constexpr (std::is_same_v<Buffers, null_buffers>) {
+        if constexpr (is_null_buffers<Buffers>) {
             wait(d, descriptor_base::wait_read, ec);
             return 0;
         } else {
@@ -142,7 +142,7 @@ public:
     void async_write_some(implementation_type& d, const Buffers& buffers, Handler& handler,
                           const IoExecutor& ex) {
         constexpr operation_name name{"descriptor", "async_write_some"};
-        if constexpr (std::is_same_v<Buffers, null_buffers>) {
+        if constexpr (is_null_buffers<Buffers>) {
             begin_wait<null_buffers_core>(d, name, descriptor_base::wait_write, handler, ex);
         } else {
             begin_transfer<write_core<Buffers>>(d, name, handler, ex, buffers);
@@ -152,7 +152,7 @@ public:
     void async_read_some(implementation_type& d, const Buffers& buffers, Handler& handler,
                          const IoExecutor& ex) {
         constexpr operation_name name{"descriptor", "async_read_some"};
-        if constexpr (std::is_same_v<Buffers, null_buffers>) {
+        if constexpr (is_null_buffers<Buffers>) {
             begin_wait<null_buffers_core>(d, name, descriptor_base::wait_read, handler, ex);
         } else {
             begin_transfer<read_core<Buffers>>(d, name, handler, ex, buffers);

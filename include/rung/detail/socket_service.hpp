@@ -129,7 +129,7 @@ public:
     }
     template <class Buffers>
     std::size_t send(io_object_state& s, const Buffers& buffers, int flags, error_code& ec) {
-        if constexpr (std::is_same_v<Buffers, null_buffers>) {
+        if constexpr (is_null_buffers<Buffers>) {
             return await_null(s, wait_write, ec);
         } else {
             source<Buffers> b(buffers);
@@ -140,7 +140,7 @@ public:
     template <class Buffers>
     std::size_t send_to(io_object_state& s, const Buffers& buffers, const endpoint_type& receiver,
                         int flags, error_code& ec) {
-        if constexpr (std::is_same_v<Buffers, null_buffers>) {
+        if constexpr (is_null_buffers<Buffers>) {
             return await_null(s, wait_write, ec);
         } else {
             source<Buffers> b(buffers);
@@ -150,7 +150,7 @@ public:
     }
     template <class Buffers>
     std::size_t receive(io_object_state& s, const Buffers& buffers, int flags, error_code& ec) {
-        if constexpr (std::is_same_v<Buffers, null_buffers>) {
+        if constexpr (is_null_buffers<Buffers>) {
             return await_null(s, wait_read, ec);
         } else {
             target<Buffers> b(buffers);
@@ -161,7 +161,7 @@ public:
     template <class Buffers>
     std::size_t receive_from(io_object_state& s, const Buffers& buffers, endpoint_type& sender,
                              int flags, error_code& ec) {
-        if constexpr (std::is_same_v<Buffers, null_buffers>) {
+        if constexpr (is_null_buffers<Buffers>) {
             sender = {};
             return await_null(s, wait_read, ec);
         } else {
@@ -178,7 +178,7 @@ public:
     template <class Buffers>
     std::size_t receive_with_flags(io_object_state& s, const Buffers& buffers, int flags,
                                    int& out_flags, error_code& ec) {
-        if constexpr (std::is_same_v<Buffers, null_buffers>) {
+        if constexpr (is_null_buffers<Buffers>) {
             out_flags = 0;
             return await_null(s, wait_read, ec);
         } else {
@@ -220,7 +220,7 @@ public:
     void async_send(io_object_state& s, const Buffers& buffers, int flags, Handler& handler,
                     const IoExecutor& ex) {
         constexpr operation_name name{"socket", "async_send"};
-        if constexpr (std::is_same_v<Buffers, null_buffers>) {
+        if constexpr (is_null_buffers<Buffers>) {
             begin_wait<null_buffers_core>(s, name, wait_write, handler, ex);
         } else {
             begin_transfer<send_core<Buffers>>(s, name, handler, ex, buffers, flags, is_stream(s));
@@ -230,7 +230,7 @@ public:
     void async_send_to(io_object_state& s, const Buffers& buffers, const endpoint_type& receiver,
                        int flags, Handler& handler, const IoExecutor& ex) {
         constexpr operation_name name{"socket", "async_send_to"};
-        if constexpr (std::is_same_v<Buffers, null_buffers>) {
+        if constexpr (is_null_buffers<Buffers>) {
             begin_wait<null_buffers_core>(s, name, wait_write, handler, ex);
         } else {
             begin_transfer<send_to_core<Buffers, endpoint_type>>(s, name, handler, ex, buffers,
@@ -241,7 +241,7 @@ public:
     void async_receive(io_object_state& s, const Buffers& buffers, int flags, Handler& handler,
                        const IoExecutor& ex) {
         constexpr operation_name name{"socket", "async_receive"};
-        if constexpr (std::is_same_v<Buffers, null_buffers>) {
+        if constexpr (is_null_buffers<Buffers>) {
             begin_wait<null_buffers_core>(s, name, wait_for(flags), handler, ex);
         } else {
             begin_transfer<receive_core<Buffers>>(s, name, handler, ex, buffers, flags,
@@ -252,7 +252,7 @@ public:
     void async_receive_from(io_object_state& s, const Buffers& buffers, endpoint_type& sender,
                             int flags, Handler& handler, const IoExecutor& ex) {
         constexpr operation_name name{"socket", "async_receive_from"};
-        if constexpr (std::is_same_v<Buffers, null_buffers>) {
+        if constexpr (is_null_buffers<Buffers>) {
             sender = {};
             begin_wait<null_buffers_core>(s, name, wait_for(flags), handler, ex);
         } else {
@@ -264,7 +264,7 @@ public:
     void async_receive_with_flags(io_object_state& s, const Buffers& buffers, int flags,
                                   int& out_flags, Handler& handler, const IoExecutor& ex) {
         constexpr operation_name name{"socket", "async_receive_with_flags"};
-        if constexpr (std::is_same_v<Buffers, null_buffers>) {
+        if constexpr (is_null_buffers<Buffers>) {
             out_flags = 0;
             begin_wait<null_buffers_core>(s, name, wait_for(flags), handler, ex);
         } else {
