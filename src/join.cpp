@@ -23,7 +23,7 @@ void join::begin(operation_core& outcome, join_watcher* watchers, std::size_t co
 }
 
 void join::told(operation_watcher* w, operation_watcher::event) noexcept {
-    join& self = *static_cast<join_watcher*>(w)->owner;
+    join& self = *static_cast<join*>(static_cast<join_watcher*>(w)->owner);
     self.ended(static_cast<std::size_t>(static_cast<join_watcher*>(w) - self.watchers_), true);
 }
 

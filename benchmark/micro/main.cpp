@@ -76,7 +76,11 @@ private:
         for (const double value : {rung, asio, time("asio_unsafe"), raw})
             std::printf(" | %s", cell(value, 1).c_str());
         std::printf(" | %s", cell(rung > 0 ? asio / rung : 0, 2).c_str());
-        std::printf(" | %s\n", cell(raw > 0 ? rung / raw : 0, 2).c_str());
+        std::printf(" | %s", cell(raw > 0 ? rung / raw : 0, 2).c_str());
+        for (const auto& [system, other] : times)
+            if (system != "rung" && system != "asio" && system != "asio_unsafe" && system != "raw")
+                std::printf(" | %s %.1f", system.c_str(), other);
+        std::puts("");
     }
     static std::string cell(double value, int digits) {
         char text[32] = "           ";

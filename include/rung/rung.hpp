@@ -2,7 +2,9 @@
 
 #include <rung/all.hpp>
 #include <rung/any.hpp>
+#include <rung/as_operation.hpp>
 #include <rung/clock.hpp>
+#include <rung/completions.hpp>
 #include <rung/config.hpp>
 #include <rung/error.hpp>
 #include <rung/executor.hpp>
@@ -12,6 +14,7 @@
 #include <rung/fiber_options.hpp>
 #include <rung/io_context.hpp>
 #include <rung/native.hpp>
+#include <rung/offload.hpp>
 #include <rung/operation.hpp>
 #include <rung/operation_state.hpp>
 #include <rung/priority.hpp>

@@ -14,14 +14,12 @@
 
 namespace rung::detail {
 
-class join;
-
-/// Tells a join of the end of one of its operations.
+/// Tells the owner of several operations of the end of one.
 class join_watcher : public operation_watcher {
 public:
     join_watcher() noexcept;
 
-    join* owner = nullptr;
+    void* owner = nullptr;
 };
 
 /// What `all` and `any` share: counts the ends of a number of operations, and asks the rest to end
@@ -172,6 +170,7 @@ public:
         return operation_access::storage_of(operations_[i]);
     }
     const Operation& operator[](std::size_t i) const noexcept { return operations_[i]; }
+    Operation& mutable_at(std::size_t i) noexcept { return operations_[i]; }
 
 private:
     std::vector<Operation> operations_;
