@@ -24,6 +24,8 @@ public:
                 return "the operation's producer threw an exception";
             case error::stack_limit:
                 return "the stack pool has as many stacks as its limit allows";
+            case error::bad_peer:
+                return "the process at the other end sent what cannot be right";
         }
         return "unknown rung error";
     }

@@ -197,7 +197,7 @@ const bool remote_registered =
         }) &&
     add("operation_remote/rung_spinning",
         [](State& state) {
-            constexpr std::chrono::microseconds spin{100};
+            static constexpr std::chrono::microseconds spin{100};
             rung::io_context_options options;
             options.concurrency_hint = 1;
             options.spin_before_sleep = spin;

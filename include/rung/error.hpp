@@ -22,6 +22,8 @@ enum class error {
     exception,
     /// A `stack_pool` has as many stacks as its limit allows.
     stack_limit,
+    /// The process at the other end of a connection sent what cannot be right.
+    bad_peer,
 };
 
 /// The category of `rung::error`.

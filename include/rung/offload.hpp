@@ -40,7 +40,7 @@ public:
     explicit offload_handle(operation_source<T, Progress>& s) noexcept
         : source_(&s), core_(*detail::operation_access::storage_of(s)) {
         if constexpr (!std::is_void_v<Progress>) {
-            set_ = [](void* source, Progress&& p) {
+            set_ = [](void* source, report&& p) {
                 static_cast<operation_source<T, Progress>*>(source)->set_progress(std::move(p));
             };
         }
@@ -50,8 +50,9 @@ public:
 
 private:
     struct nothing {};
-    using setter = std::conditional_t<std::is_void_v<Progress>, nothing,
-                                      void (*)(void*, std::add_rvalue_reference_t<Progress>)>;
+    using report = std::conditional_t<std::is_void_v<Progress>, nothing, Progress>;
+    using setter =
+        std::conditional_t<std::is_void_v<Progress>, nothing, void (*)(void*, report&&)>;
 
     void* source_;
     detail::operation_core& core_;

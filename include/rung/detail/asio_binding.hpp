@@ -25,6 +25,7 @@
 #include <boost/asio/execution/context.hpp>
 #include <boost/asio/query.hpp>
 #include <boost/asio/strand.hpp>
+#include <boost/asio/use_future.hpp>
 #include <boost/version.hpp>
 #include <type_traits>
 #include <utility>
@@ -77,6 +78,12 @@ using boost::asio::detail::socket_holder;
 template <class Buffers>
 inline constexpr bool is_null_buffers = std::is_same_v<Buffers, boost::asio::null_buffers>;
 #pragma GCC diagnostic pop
+
+/// The executor of handlers that fulfil a `std::future`: any thread will do for it.
+template <class Executor>
+inline constexpr bool is_promise_executor = false;
+template <class T, class Blocking>
+inline constexpr bool is_promise_executor<boost::asio::detail::promise_executor<T, Blocking>> = true;
 
 /// The traits by which Asio names the stock timer of a clock.
 template <class Clock, class WaitTraits>

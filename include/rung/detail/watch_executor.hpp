@@ -9,6 +9,7 @@
 #include <boost/asio/query.hpp>
 #include <boost/asio/require.hpp>
 #include <boost/asio/system_context.hpp>
+#include <rung/detail/asio_binding.hpp>
 #include <rung/executor.hpp>
 #include <type_traits>
 #include <utility>
@@ -20,11 +21,11 @@ concept standard_executor = boost::asio::execution::is_executor<Executor>::value
 
 /// An executor that is no place of its own, like the one of handlers that were bound to none.
 template <class Executor>
-inline constexpr bool is_nowhere = false;
+inline constexpr bool is_nowhere = is_promise_executor<Executor>;
 template <class Executor>
-requires requires(const Executor& ex) {
+requires(!is_promise_executor<Executor> && requires(const Executor& ex) {
     boost::asio::query(ex, boost::asio::execution::context);
-}
+})
 inline constexpr bool is_nowhere<Executor> = std::is_same_v<
     std::decay_t<decltype(boost::asio::query(std::declval<const Executor&>(),
                                              boost::asio::execution::context))>,
