@@ -73,7 +73,7 @@ void end_with_exception(operation_source<T, Progress>& source, std::exception_pt
 
 /// How a completion signature ends an operation: by an error code, …
 template <class... Args>
-struct completion {
+struct signature_end {
     using value = typename completion_value<Args...>::type;
     template <class Source>
     static void end(Source& source, Args&&... args) {
@@ -81,7 +81,7 @@ struct completion {
     }
 };
 template <class... Args>
-struct completion<boost::system::error_code, Args...> {
+struct signature_end<boost::system::error_code, Args...> {
     using value = typename completion_value<Args...>::type;
     template <class Source>
     static void end(Source& source, boost::system::error_code&& e, Args&&... args) {
@@ -96,7 +96,7 @@ struct completion<boost::system::error_code, Args...> {
 };
 /// … an exception, or in no other way than done.
 template <class... Args>
-struct completion<std::exception_ptr, Args...> {
+struct signature_end<std::exception_ptr, Args...> {
     using value = typename completion_value<Args...>::type;
     template <class Source>
     static void end(Source& source, std::exception_ptr&& e, Args&&... args) {
@@ -170,7 +170,7 @@ private:
 /// Makes initiating functions take the token.
 template <class... Args>
 class boost::asio::async_result<rung::use_operation_t, void(Args...)> {
-    using completion = rung::detail::completion<std::decay_t<Args>...>;
+    using completion = rung::detail::signature_end<std::decay_t<Args>...>;
     using value = typename completion::value;
 
 public:

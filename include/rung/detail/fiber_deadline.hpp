@@ -1,8 +1,10 @@
 #pragma once
 
 #include <atomic>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -36,12 +38,17 @@ public:
 private:
     static void finish(operation* base, action what);
 
+    /// Named in full, because rung/as_default.hpp makes plain names native.
+    using timer_type = boost::asio::basic_waitable_timer<
+        std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>,
+        boost::asio::any_io_executor>;
+
     /// A timer that is not ours, and the way from it to the alarm, which may be gone by then.
     struct handle {
         handle(const boost::asio::any_io_executor& ex, fiber_alarm& a) : timer(ex), alarm(&a) {}
         std::mutex mutex;
-        boost::asio::steady_timer timer;  // guarded by mutex
-        fiber_alarm* alarm;               // touched on the fiber's executor only
+        timer_type timer;    // guarded by mutex
+        fiber_alarm* alarm;  // touched on the fiber's executor only
     };
 
     fiber& owner_;
