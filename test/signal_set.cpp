@@ -274,7 +274,7 @@ RUNG_RIVAL_CASE(flags_say_how_a_signal_is_caught) {
     other.add(SIGUSR1, flags::restart);
     BOOST_TEST(has_restart());
     error_code ec;
-    third.add(SIGUSR1, flags::no_defer, ec);
+    third.add(SIGUSR1, flags::no_child_stop, ec);
     BOOST_TEST(ec == error::invalid_argument);
     third.add(SIGUSR1, flags::dont_care, ec);
     BOOST_TEST(!ec);
