@@ -8,24 +8,24 @@
 
 namespace bench {
 
-void serve_asio_epoll_callback(control_link& link, const role_arguments&) {
+void serve_asio_epoll_callback(control_link& link, const role_arguments& args) {
     asio::io_context context(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE);
-    serve_callbacks(link, context, context.get_executor());
+    serve_callbacks(link, args, context, context.get_executor());
 }
 
-void serve_asio_epoll_coroutine(control_link& link, const role_arguments&) {
+void serve_asio_epoll_coroutine(control_link& link, const role_arguments& args) {
     asio::io_context context(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE);
-    serve_coroutines(link, context, context.get_executor());
+    serve_coroutines(link, args, context, context.get_executor());
 }
 
-void serve_asio_epoll_default_callback(control_link& link, const role_arguments&) {
+void serve_asio_epoll_default_callback(control_link& link, const role_arguments& args) {
     asio::io_context context;
-    serve_callbacks(link, context, asio::any_io_executor(context.get_executor()));
+    serve_callbacks(link, args, context, asio::any_io_executor(context.get_executor()));
 }
 
-void serve_asio_epoll_default_coroutine(control_link& link, const role_arguments&) {
+void serve_asio_epoll_default_coroutine(control_link& link, const role_arguments& args) {
     asio::io_context context;
-    serve_coroutines(link, context, asio::any_io_executor(context.get_executor()));
+    serve_coroutines(link, args, context, asio::any_io_executor(context.get_executor()));
 }
 
 }  // namespace bench

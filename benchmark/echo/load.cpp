@@ -1,7 +1,6 @@
 #include "load.hpp"
 
 #include "../support/failure.hpp"
-#include "../support/loopback.hpp"
 #include "../support/time.hpp"
 
 #include <sys/epoll.h>
@@ -22,15 +21,15 @@ constexpr int patience_s = 5;
 
 }  // namespace
 
-echo_load::echo_load(child_process& server, std::uint16_t port, std::size_t connections,
-                     std::size_t message_size)
+echo_load::echo_load(child_process& server, transport t, std::uint16_t port,
+                     std::size_t connections, std::size_t message_size)
     : server_(server),
       message_size_(message_size),
       message_(message_size),
       answer_(message_size),
       connections_(connections) {
     try {
-        connect(port);
+        connect(t, port);
     } catch (...) {
         close_all();
         throw;
@@ -39,7 +38,7 @@ echo_load::echo_load(child_process& server, std::uint16_t port, std::size_t conn
 
 echo_load::~echo_load() { close_all(); }
 
-void echo_load::connect(std::uint16_t port) {
+void echo_load::connect(transport t, std::uint16_t port) {
     if (connections_.size() > 1) {
         epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
         if (epoll_ < 0) {
@@ -52,7 +51,7 @@ void echo_load::connect(std::uint16_t port) {
         const std::size_t last = std::min(first + batch, connections_.size());
         for (std::size_t i = first; i < last; ++i) {
             connection& c = connections_[i];
-            c.socket = connect_to_loopback(port);
+            c.socket = connect_to_loopback(port, t);
             const timeval patience{patience_s, 0};
             ::setsockopt(c.socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
             ::setsockopt(c.socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);

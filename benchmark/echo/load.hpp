@@ -2,6 +2,7 @@
 
 #include "../support/child_process.hpp"
 #include "../support/histogram.hpp"
+#include "../support/loopback.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -26,7 +27,7 @@ class echo_load {
 public:
     /// Connects, and checks on each connection that what comes back is what was sent. Throws
     /// `failure`. Preconditions: connections > 0; 0 < message_size <= max_message_size.
-    echo_load(child_process& server, std::uint16_t port, std::size_t connections,
+    echo_load(child_process& server, transport t, std::uint16_t port, std::size_t connections,
               std::size_t message_size);
     ~echo_load();
 
@@ -59,7 +60,7 @@ private:
         load_window result;
     };
 
-    void connect(std::uint16_t port);
+    void connect(transport t, std::uint16_t port);
     void check(connection& c, unsigned char salt);
     void close_all() noexcept;
     void run_one(progress& p, histogram& latencies);

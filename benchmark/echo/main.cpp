@@ -1,4 +1,5 @@
-// bench_echo: a TCP echo server over loopback, by every system, in one interleaved run.
+// bench_echo: an echo server over loopback TCP, local sockets or UDP, by every system, in one
+// interleaved run.
 //
 // Each sample starts a fresh server process, so that the luck of its memory layout is drawn anew
 // each time, and loads it twice: on one core that server and load share, for the processor time a
@@ -73,19 +74,25 @@ struct echo_options {
     run_options run;
     std::vector<std::size_t> connections;
     std::vector<std::size_t> sizes;
+    std::string transport_name = "tcp";
     std::size_t window_ms = 50;
 };
 
 /// Returns false if there is nothing more to do than the help that was printed.
 bool parse(int argc, char** argv, echo_options& options) {
     option_parser parser("bench_echo",
-                         "TCP echo over loopback, one thread: throughput, latency, "
+                         "Echo over loopback, one thread: throughput, latency, "
                          "and the server's processor time a message.");
     add_run_options(parser, options.run);
     parser.add_value("--connections", "LIST", "connections (default 1,32,256,1000; quick 1,32)",
                      [&](const std::string& text) {
                          options.connections =
                              parse_numbers("--connections", text, 1, most_connections);
+                     });
+    parser.add_value("--transport", "NAME", "tcp, local or udp (default tcp)",
+                     [&](const std::string& text) {
+                         parse_transport(text);
+                         options.transport_name = text;
                      });
     parser.add_value("--size", "LIST", "bytes a message (default 64,4096; quick 64)",
                      [&](const std::string& text) {
@@ -110,9 +117,10 @@ bool parse(int argc, char** argv, echo_options& options) {
     return true;
 }
 
-echo_sample take_sample(const system& system, const echo_case& shape, const core_pair& cores,
-                        std::size_t window_ms) {
-    child_process server(program_beside(system.program), system.name, {}, cores.server);
+echo_sample take_sample(const system& system, const std::string& transport_name,
+                        const echo_case& shape, const core_pair& cores, std::size_t window_ms) {
+    child_process server(program_beside(system.program), system.name, {transport_name},
+                         cores.server);
     const std::vector<std::string> ports = server.expect("ready", start_timeout_ms);
     const std::size_t port = parse_number("port", ports.empty() ? "" : ports[0], 1, 65535);
     try {
@@ -124,7 +132,8 @@ echo_sample take_sample(const system& system, const echo_case& shape, const core
         histogram latencies;
 
         pin_process(0, cores.server);
-        echo_load load(server, static_cast<std::uint16_t>(port), shape.connections, shape.size);
+        echo_load load(server, parse_transport(transport_name), static_cast<std::uint16_t>(port),
+                       shape.connections, shape.size);
         const load_window shared = load.run(warm_up_ns, window_ns, latencies);
         sample.cpu_ns_per_message =
             static_cast<double>(shared.server_cpu_ns) / static_cast<double>(shared.messages);
@@ -175,7 +184,8 @@ std::vector<echo_case> measure(const echo_options& options, std::vector<system> 
                 schedule.sampling(systems[s].name + ", " + std::to_string(cases[c].connections) +
                                   " connections, " + std::to_string(cases[c].size) + " B");
                 cases[c].series[s].rounds.push_back(
-                    take_sample(systems[s], cases[c], cores, options.window_ms));
+                    take_sample(systems[s], options.transport_name, cases[c], cores,
+                                options.window_ms));
             }
         }
     }
@@ -195,7 +205,7 @@ int run(int argc, char** argv) {
                      descriptors_beside_connections);
     json_file json(options.run.json_path);
 
-    std::cout << "bench_echo: " << describe_machine() << "\n"
+    std::cout << "bench_echo over " << options.transport_name << ": " << describe_machine() << "\n"
               << "closed loop, one message in flight a connection; medians over rounds, ratios "
                  "within rounds\n";
     if (cores.apart()) {
@@ -207,7 +217,7 @@ int run(int argc, char** argv) {
     }
     const std::vector<system> systems = usable_systems(
         choose_systems(known_systems(), options.run), options.run, [&](const system& s) {
-            take_sample(s, echo_case{1, 64, {}}, cores, 5);
+            take_sample(s, options.transport_name, echo_case{1, 64, {}}, cores, 5);
         });
     const disturbance others(cores);
     std::vector<json_row> rows;

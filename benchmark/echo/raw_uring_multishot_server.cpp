@@ -205,7 +205,8 @@ private:
 
 }  // namespace
 
-void serve_raw_uring_multishot(control_link& link, const role_arguments&) {
+void serve_raw_uring_multishot(control_link& link, const role_arguments& args) {
+    need_tcp(args);
     require_io_uring(ring_flags);
     const listener l = listen_on_loopback(false);
     multishot_server server(l.descriptor);

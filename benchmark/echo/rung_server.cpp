@@ -8,14 +8,14 @@
 
 namespace bench {
 
-void serve_rung_callback(control_link& link, const role_arguments&) {
+void serve_rung_callback(control_link& link, const role_arguments& args) {
     rung::io_context context(1);
-    serve_callbacks(link, context, context.get_executor());
+    serve_callbacks(link, args, context, context.get_executor());
 }
 
-void serve_rung_coroutine(control_link& link, const role_arguments&) {
+void serve_rung_coroutine(control_link& link, const role_arguments& args) {
     rung::io_context context(1);
-    serve_coroutines(link, context, context.get_executor());
+    serve_coroutines(link, args, context, context.get_executor());
 }
 
 }  // namespace bench

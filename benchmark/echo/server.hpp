@@ -1,11 +1,20 @@
 #pragma once
 
+#include "../support/failure.hpp"
 #include "../support/raw_epoll_server.hpp"
 #include "../support/role.hpp"
 
 namespace bench {
 
+/// The name of the transport.
 using role_arguments = std::vector<std::string>;
+
+/// For the servers that have been written for TCP only. Throws `unavailable`.
+inline void need_tcp(const role_arguments& args) {
+    if (parse_transport(args.at(0)) != transport::tcp) {
+        throw unavailable("this server speaks TCP only");
+    }
+}
 
 // The servers. Each listens on a port of its own choice, reports it over the link and then echoes
 // whatever any number of connections send, on one thread, until the process is killed.

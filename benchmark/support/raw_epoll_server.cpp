@@ -17,8 +17,10 @@ struct raw_epoll_server::connection {
     std::array<char, echo_buffer_size> data;
 };
 
-raw_epoll_server::raw_epoll_server()
-    : listener_(listen_on_loopback(true)), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+raw_epoll_server::raw_epoll_server(transport t)
+    : transport_(t),
+      listener_(listen_on_loopback(true, t)),
+      epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
     watch(EPOLL_CTL_ADD, listener_.descriptor, EPOLLIN, nullptr);
 }
 
@@ -28,7 +30,7 @@ void raw_epoll_server::poll(int timeout_ms) {
     for (int i = 0; i < n; ++i) {
         const epoll_event& event = events[static_cast<std::size_t>(i)];
         if (event.data.ptr == nullptr) {
-            accept_all();
+            transport_ == transport::udp ? serve_datagrams() : accept_all();
         } else {
             serve(static_cast<connection*>(event.data.ptr));
         }
@@ -54,8 +56,26 @@ void raw_epoll_server::accept_all() {
             }
             fail_errno("accept");
         }
-        set_no_delay(socket);
+        if (transport_ == transport::tcp) {
+            set_no_delay(socket);
+        }
         watch(EPOLL_CTL_ADD, socket, EPOLLIN, new connection{socket, 0, 0, {}});
+    }
+}
+
+/// Answers what is there, one system call a datagram each way.
+void raw_epoll_server::serve_datagrams() {
+    std::array<char, echo_buffer_size> data;
+    for (;;) {
+        sockaddr_storage client;
+        socklen_t size = sizeof client;
+        auto* const address = reinterpret_cast<sockaddr*>(&client);
+        const ssize_t n =
+            ::recvfrom(listener_.descriptor, data.data(), data.size(), 0, address, &size);
+        if (n < 0) {
+            return;
+        }
+        ::sendto(listener_.descriptor, data.data(), static_cast<std::size_t>(n), 0, address, size);
     }
 }
 

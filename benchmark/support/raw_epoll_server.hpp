@@ -18,7 +18,7 @@ inline constexpr std::size_t echo_buffer_size = 16 * 1024;
 class raw_epoll_server {
 public:
     /// Listens on a port of the kernel's choice. Throws `failure`.
-    raw_epoll_server();
+    explicit raw_epoll_server(transport t = transport::tcp);
 
     raw_epoll_server(const raw_epoll_server&) = delete;
     raw_epoll_server& operator=(const raw_epoll_server&) = delete;
@@ -34,9 +34,11 @@ private:
 
     void watch(int operation, int descriptor, std::uint32_t events, connection* c);
     void accept_all();
+    void serve_datagrams();
     void serve(connection* c);
     void close(connection* c);
 
+    transport transport_;
     listener listener_;
     int epoll_;
 };

@@ -15,16 +15,16 @@ namespace bench {
 
 namespace {
 
-void serve_callback(control_link& link, const role_arguments&) {
+void serve_callback(control_link& link, const role_arguments& args) {
     require_io_uring(0);
     asio::io_context context(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE);
-    serve_callbacks(link, context, context.get_executor());
+    serve_callbacks(link, args, context, context.get_executor());
 }
 
-void serve_coroutine(control_link& link, const role_arguments&) {
+void serve_coroutine(control_link& link, const role_arguments& args) {
     require_io_uring(0);
     asio::io_context context(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE);
-    serve_coroutines(link, context, context.get_executor());
+    serve_coroutines(link, args, context, context.get_executor());
 }
 
 constexpr role roles[] = {
