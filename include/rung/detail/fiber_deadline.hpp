@@ -1,8 +1,10 @@
 #pragma once
 
 #include <atomic>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -40,8 +42,12 @@ private:
     struct handle {
         handle(const boost::asio::any_io_executor& ex, fiber_alarm& a) : timer(ex), alarm(&a) {}
         std::mutex mutex;
-        boost::asio::steady_timer timer;  // guarded by mutex
-        fiber_alarm* alarm;               // touched on the fiber's executor only
+        // Guarded by mutex. The executor is named, for as_default.hpp changes the default.
+        boost::asio::basic_waitable_timer<std::chrono::steady_clock,
+                                          boost::asio::wait_traits<std::chrono::steady_clock>,
+                                          boost::asio::any_io_executor>
+            timer;
+        fiber_alarm* alarm;  // touched on the fiber's executor only
     };
 
     fiber& owner_;
