@@ -59,8 +59,8 @@ fiber& fiber::make(stack_slab::slot& s) {
     char* const at = end - (number % colours) * shift -
                      (sizeof(fiber) + line - 1) / line * line;
     auto* const f = ::new (static_cast<void*>(at)) fiber(s);
-    f->context_ = make_stack(at, static_cast<std::size_t>(at - static_cast<char*>(m.bottom)),
-                             &fiber::main);
+    f->context_ = make_stack<&fiber::main>(
+        at, static_cast<std::size_t>(at - static_cast<char*>(m.bottom)));
     f->tsan_fiber_ = switching::create_fiber();
     f->valgrind_id_ = switching::register_stack(m.bottom, at);
     s.prepared = f;
@@ -87,8 +87,8 @@ fiber& fiber::obtain_elsewhere(fiber_thread& t, const fiber_settings* settings) 
     fiber& f = s->prepared != nullptr ? *s->prepared : make(*s);
     f.store_ = store;
     f.cacheable_ = store == common && common->is_default(*s);
-    if (settings != nullptr) {
-        f.name_ = settings->name;
+    if (settings != nullptr && settings->name[0] != '\0') {
+        f.set_name(settings->name.data());
     }
     return f;
 }
@@ -110,21 +110,16 @@ void fiber::start(fiber_task& task) {
     engine_ = native != nullptr ? &executor_access::engine_of(*native) : nullptr;
     home_ = &this_thread_state;
     ++generation_;
-    resume();
+    enter();
 }
 
-void fiber::main(arrival from) {
-    auto* const self = static_cast<fiber*>(from.data);
-    self->caller_ = from.fctx;
+/// The whole life of a fiber, from one function to the next.
+RUNG_SWITCHES_STACKS void fiber::main() {
+    fiber* const self = current();
     switching::arrived(nullptr, &self->caller_stack_, &self->caller_stack_size_);
-    self->loop();
-}
-
-void fiber::loop() noexcept {
     for (;;) {
-        run_task();
-        status_.store(status::idle, std::memory_order_relaxed);
-        leave(true);
+        self->run_task();
+        self->end_task();
     }
 }
 
@@ -144,27 +139,66 @@ void fiber::destroy_locals() noexcept {
     }
 }
 
-/// Runs the fiber until it leaves, and sees to what that asks for.
-void fiber::resume() {
+/// Parks the fiber, on its own stack if nobody can take it from there before it has left that.
+RUNG_SWITCHES_STACKS void fiber::end_task() {
     fiber_thread& t = this_fiber_thread;
-    if (t.exceptions == nullptr) [[unlikely]] {
-        t.open();
+    status_.store(status::idle, std::memory_order_relaxed);
+    const bool simple = cacheable_ && engine_ != nullptr && !unwinding_ && escaped_ == nullptr &&
+                        t.idle_count < fiber_thread::most_idle;
+    if (simple) [[likely]] {
+        if (counted_) {
+            end_work();
+        }
+        cancellation_ = nullptr;
+        next_ = t.idle;
+        t.idle = this;
+        ++t.idle_count;
     }
-    status_.store(status::running, std::memory_order_relaxed);
-    fiber* const outer = std::exchange(t.current, this);
-    enter();
-    t.current = outer;
-    if (status_.load(std::memory_order_relaxed) == status::idle) {
-        park(t);
-        return;
+    if (has_outer_ || t.exceptions->any()) [[unlikely]] {
+        bring_outer_back(t);
+    } else {
+        t.current = nullptr;
     }
-    if (!counted_) [[unlikely]] {
-        first_suspension();
-    }
-    if (engine_ == nullptr) {
-        resume_elsewhere();
+    jump_out(!simple);
+}
+
+/// What runs the fiber may be another fiber, or in the middle of an exception.
+void fiber::set_outer_aside(fiber_thread& t) noexcept {
+    has_outer_ = true;
+    outer_ = t.current;
+    outer_exceptions_ = *t.exceptions;
+    *t.exceptions = exceptions_;
+    throws_ = false;
+}
+
+void fiber::bring_outer_back(fiber_thread& t) noexcept {
+    exceptions_ = *t.exceptions;
+    throws_ = exceptions_.any();
+    t.current = nullptr;
+    *t.exceptions = {};
+    if (has_outer_) {
+        has_outer_ = false;
+        t.current = outer_;
+        *t.exceptions = outer_exceptions_;
     }
 }
+
+/// Sees to what a fiber has left for, on the stack of what runs it.
+void fiber::see_to_it(void* p) {
+    auto* const self = static_cast<fiber*>(p);
+    if (self->idle()) {
+        self->park();
+        return;
+    }
+    if (!self->counted_) {
+        self->first_suspension();
+    }
+    if (self->engine_ == nullptr) {
+        self->resume_elsewhere();
+    }
+}
+
+void fiber::throw_unwinding(void* self) { static_cast<fiber*>(self)->throw_if_unwinding(); }
 
 /// On executors that several threads may serve, and of whose threads we know nothing, the fiber
 /// tells only now, when it has left its stack, that it may go on.
@@ -206,7 +240,8 @@ void fiber::end_work() noexcept {
     }
 }
 
-void fiber::park(fiber_thread& t) {
+void fiber::park() {
+    fiber_thread& t = this_fiber_thread;
     if (counted_) {
         end_work();
     }
@@ -231,13 +266,15 @@ void fiber::park(fiber_thread& t) {
     }
 }
 
+void fiber::resume() { enter(); }
+
 /// The fiber has come off a queue.
 void fiber::finish(operation* base, action what) {
     auto* const self = static_cast<fiber*>(base);
     if (what == action::destroy) {
         self->unwind();
     } else if (self->engine_ == nullptr || !self->send_home(self)) {
-        self->resume();
+        self->enter();
     }
 }
 
@@ -249,39 +286,14 @@ bool fiber::send_elsewhere(operation* op) noexcept {
     return false;
 }
 
-void fiber::yield() {
-    throw_if_unwinding();
-    status_.store(status::ready, std::memory_order_relaxed);
-    if (engine_ != nullptr) [[likely]] {
-        engine::post(*engine_, this);
-    }
-    leave();
-    if (unwinding_) [[unlikely]] {
-        throw_if_unwinding();
-    }
-}
-
 void fiber::begin_wait() {
     if (unwinding_) [[unlikely]] {
         throw_if_unwinding();
     }
-}
-
-void fiber::suspend() {
-    if (engine_ != nullptr) [[likely]] {
-        if (!std::exchange(woken_, false)) {
-            status_.store(status::waiting, std::memory_order_relaxed);
-            leave();
-        }
-    } else {
-        if (handshake_.load(std::memory_order_acquire) != handshake::woken) {
-            status_.store(status::waiting, std::memory_order_relaxed);
-            leave();
-        }
+    // An operation that ended, and whose starting threw nevertheless, may have left this behind.
+    woken_ = false;
+    if (engine_ == nullptr) {
         handshake_.store(handshake::running, std::memory_order_relaxed);
-    }
-    if (unwinding_) [[unlikely]] {
-        throw_if_unwinding();
     }
 }
 
@@ -362,6 +374,13 @@ void fiber::throw_if_unwinding() {
         std::terminate();
     }
     throw forced_unwind();
+}
+
+void fiber::set_name(std::string_view name) noexcept {
+    const std::size_t kept = std::min(name.size(), name_.size() - 1);
+    std::copy_n(name.begin(), kept, name_.begin());
+    name_[kept] = '\0';
+    cacheable_ = false;  // the pool takes the name off
 }
 
 void fiber::set_priority(priority p) {

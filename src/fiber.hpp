@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <exception>
 #include <rung/detail/fiber_core.hpp>
+#include <string_view>
 #include <vector>
 
 #include "stack_slab.hpp"
@@ -73,7 +74,8 @@ public:
     scheduler* engine() const noexcept { return engine_; }
     const void* home() const noexcept { return home_; }
     fiber_cancellation* cancellation() const noexcept { return cancellation_; }
-    fiber_name& name() noexcept { return name_; }
+    const char* name() const noexcept { return name_.data(); }
+    void set_name(std::string_view name) noexcept;
     void destroy_locals() noexcept;
     fiber_locals*& locals() noexcept { return locals_; }
     stack_slab::slot& slot() const noexcept { return *slot_; }
@@ -94,17 +96,23 @@ private:
     static fiber& obtain_elsewhere(fiber_thread& t, const fiber_settings* settings);
     static fiber& make(stack_slab::slot& s);
     static void finish(operation* base, action what);
-    static void main(arrival from);
-    void loop() noexcept;
+    static void main();
     void run_task() noexcept;
+    void end_task();
 
     void enter();
-    void leave(bool for_good = false) noexcept;
+    void leave();
+    void jump_in();
+    void jump_out(bool see_to_it_there);
+    void set_outer_aside(fiber_thread& t) noexcept;
+    void bring_outer_back(fiber_thread& t) noexcept;
+    static void see_to_it(void* self);
+    static void throw_unwinding(void* self);
     void resume();
     void resume_elsewhere();
     void post_elsewhere();
     void first_suspension();
-    void park(fiber_thread& t);
+    void park();
     void end_work() noexcept;
 
     // What each switch touches: with the operation, one cache line.
@@ -118,9 +126,12 @@ private:
     bool counted_ = false;   // as work of its context
     bool unwinding_ = false;
     bool throws_ = false;    // exceptions_ says what
+    bool has_outer_ = false;  // something of the caller's was set aside
     bool cacheable_ = false;  // its stack is of the common pool's default size
 
     exception_state exceptions_;
+    exception_state outer_exceptions_;
+    fiber* outer_ = nullptr;  // on whose stack the caller is
     std::uint16_t swallowed_ = 0;  // times that forced_unwind did not reach the end
     fiber_task* task_ = nullptr;
     std::exception_ptr escaped_;
@@ -142,6 +153,7 @@ private:
     void* fake_stack_ = nullptr;
     void* tsan_fiber_ = nullptr;
     void* tsan_caller_ = nullptr;
+    bool must_see_to_it_ = false;
     unsigned valgrind_id_ = 0;
 };
 

@@ -3,6 +3,7 @@
 /// The switch between a thread's stack and a fiber's, and who has to be told of it.
 
 #include <rung/config.hpp>
+#include <utility>
 
 #include "fiber.hpp"
 
@@ -90,45 +91,115 @@ inline void clean_stack([[maybe_unused]] void* bottom, [[maybe_unused]] std::siz
 
 }  // namespace rung::detail::switching
 
+#if defined(RUNG_ASAN) || defined(RUNG_TSAN) || defined(RUNG_FCONTEXT)
+#define RUNG_WATCHED_SWITCH 1
+#endif
+
 namespace rung::detail {
 
-#if defined(RUNG_ASAN) || defined(RUNG_TSAN)
-#define RUNG_INLINE_SWITCH RUNG_SWITCHES_STACKS
-#else
-#define RUNG_INLINE_SWITCH [[gnu::always_inline]]
-#endif
+#if defined(RUNG_WATCHED_SWITCH)
 
-/// From the thread's stack (or another fiber's) to this fiber's, until it leaves.
-RUNG_INLINE_SWITCH inline void fiber::enter() {
-    // What the thread throws and handles stays with its stack, and the fiber brings its own.
-    exception_state& running = *this_fiber_thread.exceptions;
-    const exception_state outer = running;
-    if (throws_ || outer.any()) [[unlikely]] {
-        running = exceptions_;
-    }
+// Somebody has to be told before and after each switch, or the switch itself needs a hand.
+
+RUNG_SWITCHES_STACKS inline void fiber::jump_in() {
     void* fake = nullptr;
-#if defined(RUNG_ASAN)
     const stack m = slot_->memory();
     switching::departing(&fake, m.bottom, m.size);
-#endif
     tsan_caller_ = switching::current_fiber();
     switching::jump_to(tsan_fiber_);
-    context_ = switch_stack(context_, this).fctx;
+    switch_stack(&caller_, context_);
     switching::arrived(fake, nullptr, nullptr);
-    if (throws_ || running.any() || outer.any()) [[unlikely]] {
-        exceptions_ = running;
-        throws_ = running.any();
-        running = outer;
+    if (std::exchange(must_see_to_it_, false)) {
+        see_to_it(this);
     }
 }
 
-/// Back to what runs the fiber. Nothing here or after it may look at the thread: the fiber may go on
-/// on another one.
-RUNG_INLINE_SWITCH inline void fiber::leave([[maybe_unused]] bool for_good) noexcept {
+RUNG_SWITCHES_STACKS inline void fiber::jump_out(bool see_to_it_there) {
+    must_see_to_it_ = see_to_it_there;
+    const bool for_good = idle();
     switching::departing(for_good ? nullptr : &fake_stack_, caller_stack_, caller_stack_size_);
     switching::jump_to(tsan_caller_);
-    caller_ = switch_stack(caller_, nullptr).fctx;
+    switch_stack(&context_, caller_);
     switching::arrived(for_good ? nullptr : fake_stack_, &caller_stack_, &caller_stack_size_);
+    if (unwinding_) {
+        throw_if_unwinding();
+    }
+}
+
+#else
+
+[[gnu::always_inline]] inline void fiber::jump_in() {
+    if (unwinding_) [[unlikely]] {
+        switch_stack_then(&caller_, context_, &fiber::throw_unwinding, this);
+    } else {
+        switch_stack(&caller_, context_);
+    }
+}
+
+[[gnu::always_inline]] inline void fiber::jump_out(bool see_to_it_there) {
+    if (see_to_it_there) [[unlikely]] {
+        switch_stack_then(&context_, caller_, &fiber::see_to_it, this);
+    } else {
+        switch_stack(&context_, caller_);
+    }
+}
+
+#endif
+
+/// Goes over to the fiber's stack until it leaves that. The last thing that a caller does.
+[[gnu::always_inline]] inline void fiber::enter() {
+    fiber_thread& t = this_fiber_thread;
+    if (t.exceptions == nullptr) [[unlikely]] {
+        t.open();
+    }
+    status_.store(status::running, std::memory_order_relaxed);
+    if (t.current != nullptr || throws_ || t.exceptions->any()) [[unlikely]] {
+        set_outer_aside(t);
+    }
+    t.current = this;
+    jump_in();
+}
+
+/// Goes back to what runs the fiber. The last thing that a caller does: the fiber may go on on
+/// another thread, or not at all.
+[[gnu::always_inline]] inline void fiber::leave() {
+    fiber_thread& t = this_fiber_thread;
+    if (has_outer_ || t.exceptions->any()) [[unlikely]] {
+        bring_outer_back(t);
+    } else {
+        t.current = nullptr;
+    }
+    jump_out(!counted_ || engine_ == nullptr);
+}
+
+[[gnu::always_inline]] inline void fiber::yield() {
+    if (unwinding_) [[unlikely]] {
+        throw_if_unwinding();
+    }
+    status_.store(status::ready, std::memory_order_relaxed);
+    if (engine_ != nullptr) [[likely]] {
+        engine::post(*engine_, this);
+    }
+    leave();
+}
+
+[[gnu::always_inline]] inline void fiber::suspend() {
+    if (engine_ != nullptr) [[likely]] {
+        if (woken_) {
+            woken_ = false;
+            if (unwinding_) [[unlikely]] {
+                throw_if_unwinding();
+            }
+            return;
+        }
+    } else if (handshake_.load(std::memory_order_acquire) == handshake::woken) {
+        if (unwinding_) {
+            throw_if_unwinding();
+        }
+        return;
+    }
+    status_.store(status::waiting, std::memory_order_relaxed);
+    leave();
 }
 
 }  // namespace rung::detail

@@ -7,7 +7,7 @@
 #include <rung/detail/fiber_deadline.hpp>
 #include <utility>
 
-#include "fiber.hpp"
+#include "fiber_switch.hpp"
 
 namespace rung::detail {
 

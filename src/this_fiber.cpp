@@ -5,7 +5,7 @@
 #include <rung/detail/fiber_deadline.hpp>
 #include <rung/this_fiber.hpp>
 
-#include "fiber.hpp"
+#include "fiber_switch.hpp"
 
 namespace rung {
 
@@ -87,14 +87,11 @@ priority get_priority() {
 void set_priority(priority p) { require_fiber("rung::this_fiber::set_priority").set_priority(p); }
 
 std::string_view get_name() {
-    return require_fiber("rung::this_fiber::get_name").name().data();
+    return require_fiber("rung::this_fiber::get_name").name();
 }
 
 void set_name(std::string_view name) {
-    detail::fiber_name& n = require_fiber("rung::this_fiber::set_name").name();
-    const std::size_t kept = std::min(name.size(), n.size() - 1);
-    std::copy_n(name.begin(), kept, n.begin());
-    n[kept] = '\0';
+    require_fiber("rung::this_fiber::set_name").set_name(name);
 }
 
 boost::asio::cancellation_type_t cancelled() {

@@ -12,7 +12,6 @@
 #include <rung/priority.hpp>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 namespace rung::detail {
 
@@ -27,24 +26,13 @@ class carrier_executor {
 public:
     template <class Executor>
     requires(!std::same_as<Executor, carrier_executor>)
-    explicit carrier_executor(const Executor& ex) : inner_(choose(ex)) {}
-    // A variant does not say that copies of its alternatives never throw.
-    carrier_executor(const carrier_executor& other) noexcept : inner_(other.inner_) {}
-    carrier_executor(carrier_executor&& other) noexcept : inner_(std::move(other.inner_)) {}
-    carrier_executor& operator=(const carrier_executor& other) noexcept {
-        inner_ = other.inner_;
-        return *this;
-    }
-    carrier_executor& operator=(carrier_executor&& other) noexcept {
-        inner_ = std::move(other.inner_);
-        return *this;
-    }
-    ~carrier_executor() = default;
+    explicit carrier_executor(const Executor& ex)
+        : native_(native_in(ex)), other_(other_in(ex)) {}
 
     /// The `rung::executor` inside, or null.
-    const executor* native() const noexcept { return std::get_if<executor>(&inner_); }
+    const executor* native() const noexcept { return other_ == nullptr ? &native_ : nullptr; }
     /// The other executor inside. Precondition: there is no `rung::executor`.
-    const any_executor& other() const noexcept { return *std::get<shared_any>(inner_); }
+    const any_executor& other() const noexcept { return *other_; }
     any_executor any() const {
         if (const executor* const ex = native()) {
             return *ex;
@@ -122,20 +110,27 @@ public:
     }
 
 private:
-    using variant = std::variant<executor, shared_any>;
-
     template <class Executor>
-    static variant choose(const Executor& ex) {
+    static const executor* find_native(const Executor& ex) noexcept {
         if constexpr (std::is_base_of_v<executor, Executor>) {
-            return variant(static_cast<const executor&>(ex));
+            return &ex;
+        } else if constexpr (std::same_as<Executor, any_executor>) {
+            return ex.template target<executor>();
         } else {
-            if constexpr (std::same_as<Executor, any_executor>) {
-                if (const executor* const inside = ex.template target<executor>()) {
-                    return variant(*inside);
-                }
-            }
-            return variant(std::make_shared<const any_executor>(ex));
+            return nullptr;
         }
+    }
+    template <class Executor>
+    static executor native_in(const Executor& ex) noexcept {
+        const executor* const found = find_native(ex);
+        return found != nullptr ? *found : executor_access::none();
+    }
+    template <class Executor>
+    static shared_any other_in(const Executor& ex) {
+        if (find_native(ex) != nullptr) {
+            return nullptr;
+        }
+        return std::make_shared<const any_executor>(ex);
     }
     template <class Property>
     carrier_executor prefer(const Property& p) const {
@@ -153,7 +148,8 @@ private:
         return boost::asio::query(other(), value);
     }
 
-    variant inner_;
+    executor native_;   // none() if there is another
+    shared_any other_;  // null for a rung::executor
 };
 
 }  // namespace rung::detail
