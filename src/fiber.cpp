@@ -107,6 +107,10 @@ void fiber::start(fiber_task& task) {
     level_ = task.level_;
     cancellation_ = task.cancellation;
     const executor* const native = carrier_.native();
+    if (native != nullptr && executor_access::is_tracked(*native)) {
+        // The fiber is work only once it waits, and its record outlives it.
+        carrier_ = carrier_.require(boost::asio::execution::outstanding_work.untracked);
+    }
     engine_ = native != nullptr ? &executor_access::engine_of(*native) : nullptr;
     home_ = &this_thread_state;
     ++generation_;
@@ -207,6 +211,7 @@ void fiber::resume_elsewhere() {
         post_elsewhere();
     } else if (handshake_.exchange(handshake::suspended, std::memory_order_acq_rel) ==
                handshake::woken) {
+        unwinding_ = dropped_;
         resume();
     }
 }
@@ -247,6 +252,7 @@ void fiber::park() {
     }
     unwinding_ = false;
     woken_ = false;
+    dropped_ = false;
     swallowed_ = 0;
     cancellation_ = nullptr;
     if (engine_ == nullptr) {
@@ -274,6 +280,8 @@ void fiber::finish(operation* base, action what) {
     if (what == action::destroy) {
         self->unwind();
     } else if (self->engine_ == nullptr || !self->send_home(self)) {
+        self->unwinding_ =
+            self->dropped_ && self->status_.load(std::memory_order_relaxed) == status::waiting;
         self->enter();
     }
 }
@@ -292,6 +300,7 @@ void fiber::begin_wait() {
     }
     // An operation that ended, and whose starting threw nevertheless, may have left this behind.
     woken_ = false;
+    dropped_ = false;
     if (engine_ == nullptr) {
         handshake_.store(handshake::running, std::memory_order_relaxed);
     }
@@ -330,7 +339,7 @@ void fiber::wake() {
 /// Ends the wait by unwinding the stack.
 void fiber::abandon() noexcept {
     if (engine_ == nullptr) {
-        unwinding_ = true;
+        dropped_ = true;
         if (handshake_.exchange(handshake::woken, std::memory_order_acq_rel) ==
             handshake::suspended) {
             unwind();
@@ -338,15 +347,14 @@ void fiber::abandon() noexcept {
         return;
     }
     if (home_ == &this_thread_state && status_.load(std::memory_order_relaxed) == status::running) {
-        unwinding_ = true;
+        dropped_ = true;
         woken_ = true;
         return;
     }
-    if (home_ != &this_thread_state && engine::post_to_thread(*engine_, this, home_)) {
-        unwinding_ = true;
-        return;
+    dropped_ = true;
+    if (home_ == &this_thread_state || !engine::post_to_thread(*engine_, this, home_)) {
+        unwind();
     }
-    unwind();
 }
 
 void fiber::unwind() noexcept {

@@ -124,6 +124,7 @@ private:
     std::atomic<handshake> handshake_{handshake::running};  // without an engine only
     bool woken_ = false;     // the wait ended before it began
     bool counted_ = false;   // as work of its context
+    bool dropped_ = false;   // the wait will not end, so that the stack is to be unwound
     bool unwinding_ = false;
     bool throws_ = false;    // exceptions_ says what
     bool has_outer_ = false;  // something of the caller's was set aside

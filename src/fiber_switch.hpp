@@ -184,16 +184,11 @@ RUNG_SWITCHES_STACKS inline void fiber::jump_out(bool see_to_it_there) {
 }
 
 [[gnu::always_inline]] inline void fiber::suspend() {
-    if (engine_ != nullptr) [[likely]] {
-        if (woken_) {
-            woken_ = false;
-            if (unwinding_) [[unlikely]] {
-                throw_if_unwinding();
-            }
-            return;
-        }
-    } else if (handshake_.load(std::memory_order_acquire) == handshake::woken) {
-        if (unwinding_) {
+    if (woken_ || (engine_ == nullptr &&
+                   handshake_.load(std::memory_order_acquire) == handshake::woken)) {
+        woken_ = false;
+        if (dropped_) [[unlikely]] {
+            unwinding_ = true;
             throw_if_unwinding();
         }
         return;

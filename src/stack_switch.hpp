@@ -96,7 +96,7 @@ void* make_stack(void* top, std::size_t) noexcept {
     constexpr std::size_t saved = 7;  // r15 r14 r13 r12 rbx rbp rip
     constexpr std::size_t r12 = 3;
     constexpr std::size_t rip = 6;
-    auto** const sp = static_cast<void**>(top) - 2 - saved - 1;  // aligned, once all is restored
+    auto** const sp = static_cast<void**>(top) - 2 - saved;  // aligned, once all is restored
     for (std::size_t i = 0; i < saved; ++i) {
         sp[i] = nullptr;
     }

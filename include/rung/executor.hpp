@@ -205,6 +205,9 @@ struct executor_access {
     /// Stands for no executor: it may be copied and destroyed, and nothing else.
     static executor none() noexcept { return {nullptr, executor::plain_bits}; }
     static scheduler& engine_of(const executor& ex) noexcept { return *ex.scheduler_; }
+    static bool is_tracked(const executor& ex) noexcept {
+        return (ex.bits_ & executor::tracked_bit) != 0;
+    }
     static level level_of(const executor& ex) noexcept { return ex.level(); }
     static level io_level_of(const executor& ex) noexcept { return ex.io_level(); }
     template <class Function, class Allocator>
