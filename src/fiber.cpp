@@ -21,27 +21,6 @@
 
 namespace rung::detail {
 
-namespace {
-
-/// A queued fiber on an executor that is not ours. Dropped, it unwinds the fiber.
-class resumption {
-public:
-    explicit resumption(fiber& f) noexcept : fiber_(&f) {}
-    resumption(resumption&& other) noexcept : fiber_(std::exchange(other.fiber_, nullptr)) {}
-    resumption& operator=(resumption&&) = delete;
-    ~resumption() {
-        if (fiber_ != nullptr) {
-            fiber_->destroy();
-        }
-    }
-    void operator()() { std::exchange(fiber_, nullptr)->complete(); }
-
-private:
-    fiber* fiber_;
-};
-
-}  // namespace
-
 fiber::fiber(stack_slab::slot& s) noexcept
     : operation(&fiber::finish, level::normal),
       slot_(&s),
@@ -218,7 +197,7 @@ void fiber::resume_elsewhere() {
 
 void fiber::post_elsewhere() {
     boost::asio::require(carrier_.other(), boost::asio::execution::blocking.never)
-        .execute(resumption(*this));
+        .execute(fiber_resumption(*this));
 }
 
 /// A fiber that waits is work, whatever it waits for, and its context must know of it.
@@ -292,96 +271,6 @@ bool fiber::send_elsewhere(operation* op) noexcept {
     }
     home_ = &this_thread_state;  // its thread no longer runs the context: this one is its home now
     return false;
-}
-
-void fiber::begin_wait() {
-    if (unwinding_) [[unlikely]] {
-        throw_if_unwinding();
-    }
-    // An operation that ended, and whose starting threw nevertheless, may have left this behind.
-    woken_ = false;
-    dropped_ = false;
-    if (engine_ == nullptr) {
-        handshake_.store(handshake::running, std::memory_order_relaxed);
-    }
-}
-
-/// Ends the wait, from whichever thread.
-void fiber::wake() {
-    if (engine_ == nullptr) {
-        if (handshake_.exchange(handshake::woken, std::memory_order_acq_rel) ==
-            handshake::suspended) {
-            if (current() == nullptr) {
-                carrier_.execute(resumption(*this));
-            } else {
-                post_elsewhere();  // not on top of another fiber
-            }
-        }
-        return;
-    }
-    if (home_ != &this_thread_state) [[unlikely]] {
-        engine::post(*engine_, this);
-        return;
-    }
-    if (status_.load(std::memory_order_relaxed) == status::running) {
-        woken_ = true;  // within the function that starts the operation
-        return;
-    }
-    const thread_state* const here = this_thread_state;
-    if (current() == nullptr && here != nullptr && here->running == engine_ &&
-        here->runs_handlers) [[likely]] {
-        resume();
-    } else {
-        engine::post(*engine_, this);
-    }
-}
-
-/// Ends the wait by unwinding the stack.
-void fiber::abandon() noexcept {
-    if (engine_ == nullptr) {
-        dropped_ = true;
-        if (handshake_.exchange(handshake::woken, std::memory_order_acq_rel) ==
-            handshake::suspended) {
-            unwind();
-        }
-        return;
-    }
-    if (home_ == &this_thread_state && status_.load(std::memory_order_relaxed) == status::running) {
-        dropped_ = true;
-        woken_ = true;
-        return;
-    }
-    dropped_ = true;
-    if (home_ == &this_thread_state || !engine::post_to_thread(*engine_, this, home_)) {
-        unwind();
-    }
-}
-
-void fiber::unwind() noexcept {
-    unwinding_ = true;
-    home_ = &this_thread_state;
-    try {
-        resume();
-    } catch (...) {
-        // Unwinding follows from a destructor, and what escapes a fiber then has nobody to go to.
-        std::fprintf(stderr, "rung: fiber '%s' threw while it was unwound\n", name_.data());
-        std::terminate();
-    }
-}
-
-void fiber::throw_if_unwinding() {
-    constexpr unsigned patience = 1000;
-    if (!unwinding_) {
-        return;
-    }
-    if (++swallowed_ > patience) {
-        std::fprintf(stderr,
-                     "rung: fiber '%s' goes on although it is being unwound: one of its "
-                     "catch (...) clauses does not rethrow\n",
-                     name_.data());
-        std::terminate();
-    }
-    throw forced_unwind();
 }
 
 void fiber::set_name(std::string_view name) noexcept {

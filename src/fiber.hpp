@@ -8,6 +8,7 @@
 #include <exception>
 #include <rung/detail/fiber_core.hpp>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "stack_slab.hpp"
@@ -57,6 +58,7 @@ public:
     void begin_wait();
     void suspend();
     void wake();
+    void wake_later();
     void abandon() noexcept;
 
     /// Unwinds the stack. Precondition: waiting or ready, and in no queue.
@@ -156,6 +158,24 @@ private:
     void* tsan_caller_ = nullptr;
     bool must_see_to_it_ = false;
     unsigned valgrind_id_ = 0;
+};
+
+/// A queued fiber on an executor that is not ours. Dropped, it unwinds the fiber.
+class fiber_resumption {
+public:
+    explicit fiber_resumption(fiber& f) noexcept : fiber_(&f) {}
+    fiber_resumption(fiber_resumption&& other) noexcept
+        : fiber_(std::exchange(other.fiber_, nullptr)) {}
+    fiber_resumption& operator=(fiber_resumption&&) = delete;
+    ~fiber_resumption() {
+        if (fiber_ != nullptr) {
+            fiber_->destroy();
+        }
+    }
+    void operator()() { std::exchange(fiber_, nullptr)->complete(); }
+
+private:
+    fiber* fiber_;
 };
 
 /// What a thread knows of fibers.

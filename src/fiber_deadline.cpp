@@ -57,7 +57,7 @@ void fiber_alarm::finish(operation* base, action what) {
 }
 
 fiber_deadline::fiber_deadline(fiber_wait& wait)
-    : fiber_alarm(wait.fiber_, &fiber_deadline::alarm_ended) {
+    : fiber_alarm(wait.fiber_, &fiber_deadline::alarm_ended), wait_(wait) {
     if (wait.slot_.is_connected()) {
         wait.slot_.assign([this](boost::asio::cancellation_type_t type) { signal_.emit(type); });
     }
@@ -66,6 +66,7 @@ fiber_deadline::fiber_deadline(fiber_wait& wait)
 }
 
 fiber_deadline::~fiber_deadline() {
+    wait_.slot_ = {};
     if (fiber_cancellation* const c = owner().cancellation()) {
         c->signal.slot().clear();
     }

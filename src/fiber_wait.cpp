@@ -113,6 +113,14 @@ void fiber_wait::complete() {
     }
 }
 
+void fiber_wait::complete_later() {
+    if (deadline_ != nullptr) [[unlikely]] {
+        deadline_->operation_ended();
+    } else {
+        fiber_.wake_later();
+    }
+}
+
 void fiber_wait::abandon() noexcept {
     if (deadline_ != nullptr) {
         deadline_->abandoned();

@@ -86,6 +86,8 @@ public:
 
     /// Ends the wait: the result is there.
     void complete();
+    /// The same, but the fiber goes on from its executor's queue.
+    void complete_later();
     /// Ends the wait: there will be no result. The fiber's stack is unwound.
     void abandon() noexcept;
 
@@ -151,6 +153,9 @@ private:
 };
 
 inline fiber_wait::~fiber_wait() {
+    if (slot_.is_connected()) [[unlikely]] {
+        slot_.clear();  // of what the operation has put there
+    }
     if (handler_ != nullptr) [[unlikely]] {
         handler_->wait_ = nullptr;
     }

@@ -80,6 +80,7 @@ private:
     static void alarm_ended(fiber_alarm& base, outcome how);
     void one_ended();
 
+    fiber_wait& wait_;
     boost::asio::cancellation_signal signal_;
     std::atomic<int> left_{2};  // the operation and the alarm
     std::atomic<bool> operation_ended_{false};

@@ -119,6 +119,15 @@ public:
             r->complete();
         }
     }
+
+    /// The same, but the fiber does not run before this has returned.
+    template <class... T>
+    void finish_later(T&&... args) {
+        if (auto* const r = static_cast<fiber_result<Args...>*>(release())) {
+            r->set(std::forward<T>(args)...);
+            r->complete_later();
+        }
+    }
 };
 
 template <class Signature>

@@ -1,0 +1,19 @@
+#include <rung/condition_variable.hpp>
+#include <rung/this_fiber.hpp>
+#include <rung/use_fiber.hpp>
+
+namespace rung {
+
+void condition_variable::wait(std::unique_lock<mutex>& lock) {
+    if (this_fiber::exists()) {
+        async_wait(*lock.mutex(), use_fiber);
+        return;
+    }
+    detail::blocked_thread here;
+    here.after = &lock.mutex()->list_;
+    list_.wait(&here);
+    lock.mutex()->unlock();
+    here.block();
+}
+
+}  // namespace rung
