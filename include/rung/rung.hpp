@@ -13,6 +13,7 @@
 #include <rung/fiber_local.hpp>
 #include <rung/fiber_options.hpp>
 #include <rung/io_context.hpp>
+#include <rung/ipc.hpp>
 #include <rung/native.hpp>
 #include <rung/offload.hpp>
 #include <rung/operation.hpp>
