@@ -124,35 +124,28 @@ inline bool post_news(direction& d, std::size_t i) noexcept {
            d.asleep.exchange(0, std::memory_order_seq_cst) != 0;
 }
 
-/// Takes the news of up to `slots` slots and calls `f(i)` for each. Whether there was any.
+/// Takes the news of up to `slots` slots and calls `f(i)` for each.
 template <class F>
-bool take_news(direction& d, std::size_t slots, F f) {
-    bool any = false;
+void take_news(direction& d, std::size_t slots, F& f) {
     for (std::size_t word = 0; word * 64 < slots; ++word) {
-        if (d.news[word].load(std::memory_order_relaxed) == 0) {
+        if (d.news[word].load(std::memory_order_seq_cst) == 0) {
             continue;
         }
         std::uint64_t bits = d.news[word].exchange(0, std::memory_order_acq_rel);
         for (std::size_t i = word * 64; bits != 0 && i < slots; ++i, bits >>= 1U) {
             if ((bits & 1U) != 0) {
-                any = true;
                 f(i);
             }
         }
     }
-    return any;
 }
 
-/// Marks the reader as asleep. False if news came meanwhile.
-inline bool fall_asleep(direction& d, std::size_t slots) noexcept {
+/// Reads all news, with the reader marked as asleep when it returns: whoever posts then rings.
+template <class F>
+void take_all_news(direction& d, std::size_t slots, F f) {
+    take_news(d, slots, f);
     d.asleep.store(1, std::memory_order_seq_cst);  // pairs with post_news
-    for (std::size_t word = 0; word * 64 < slots; ++word) {
-        if (d.news[word].load(std::memory_order_seq_cst) != 0) {
-            d.asleep.store(0, std::memory_order_relaxed);
-            return false;
-        }
-    }
-    return true;
+    take_news(d, slots, f);
 }
 
 }  // namespace rung::ipc::detail

@@ -59,8 +59,8 @@ struct server_options {
 ///
 /// It serves on the executor given; one that several threads run must be a strand. While it exists
 /// the executor has work. Its destruction closes the connections, which abandons the clients'
-/// operations, and asks what it publishes to cancel; it may be destroyed on any thread, before or
-/// after the context stopped running.
+/// operations, and asks what it publishes to cancel; it may be destroyed on any thread, but not after
+/// its context.
 /// Errors: the constructor throws `system_error` naming cause and cure. A path that a dead server
 /// left behind is taken over; one that begins with `@` is a name without a file (abstract).
 ///
@@ -90,7 +90,7 @@ private:
 /// Starts operations in a server's process.
 ///
 /// What it learns of them it learns on the executor given, which must be run and, if by several
-/// threads, be a strand. While connected the executor has work. When the server dies or closes, and
+/// threads, be a strand. While connected the executor has work; it must outlive the client. When the server dies or closes, and
 /// when the client is destroyed, what is in flight fails with `error::abandoned`; when the server
 /// sends what cannot be right, with `error::bad_peer`.
 /// Thread-safety: `start`, `connected` and the operations: any thread.

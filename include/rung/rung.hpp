@@ -15,6 +15,7 @@
 #include <rung/fiber_local.hpp>
 #include <rung/fiber_options.hpp>
 #include <rung/io_context.hpp>
+#include <rung/ipc.hpp>
 #include <rung/mutex.hpp>
 #include <rung/native.hpp>
 #include <rung/offload.hpp>

@@ -1,0 +1,235 @@
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <algorithm>
+#include <mutex>
+#include <rung/ipc.hpp>
+#include <vector>
+
+#include "ipc_link.hpp"
+
+namespace rung::ipc {
+
+namespace detail {
+
+using boost::system::error_code;
+using source = operation_source<bytes, progress>;
+
+/// A client's side of a connection.
+class client_core final : public link_user, public std::enable_shared_from_this<client_core> {
+public:
+    client_core(memory&& m, std::shared_ptr<link> l)
+        : memory_(std::move(m)), link_(std::move(l)), pending_(memory_.slots()) {
+        for (std::size_t i = memory_.slots(); i-- > 0;) {
+            free_.push_back(i);
+        }
+    }
+
+    void listen() { link_->start(shared_from_this()); }
+    bool connected() const noexcept { return !closed_.load(std::memory_order_acquire); }
+    void close() noexcept {
+        abandon_all();
+        link_->close();
+    }
+
+    operation<bytes, progress> start(std::span<const std::byte> arguments);
+    void rung_for() override;
+    void gone() noexcept override { abandon_all(); }
+
+private:
+    /// An operation in a slot. Guarded by mutex_, but for what `look_at` has taken out.
+    struct pending {
+        source producer;
+        std::uint64_t number = 0;  // of the slot's use, so that a late request to cancel finds another
+        bool active = false;
+        bool running = false;
+        progress last;
+    };
+    enum class outcome : std::uint8_t { going, ended, wrong };
+
+    void look_at(std::size_t i);
+    void cancel(std::size_t i, std::uint64_t number) noexcept;
+    void tell(std::size_t i) noexcept {
+        if (post_news(memory_.header().to_server, i)) {
+            link_->ring();
+        }
+    }
+    void abandon_all() noexcept;
+
+    const memory memory_;
+    const std::shared_ptr<link> link_;
+    std::atomic<bool> closed_{false};  // written under mutex_
+    std::mutex mutex_;
+    std::vector<pending> pending_;   // guarded by mutex_
+    std::vector<std::size_t> free_;  // guarded by mutex_
+};
+
+operation<bytes, progress> client_core::start(std::span<const std::byte> arguments) {
+    auto [producer, op] = make_operation<bytes, progress>();
+    std::size_t i = 0;
+    std::uint64_t number = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        if (closed_.load(std::memory_order_relaxed)) {
+            return std::move(op);  // abandoned
+        }
+        if (arguments.size() > memory_.capacity()) {
+            producer.set_failed(boost::asio::error::message_size);
+            return std::move(op);
+        }
+        if (free_.empty()) {
+            producer.set_failed(boost::asio::error::no_buffer_space);
+            return std::move(op);
+        }
+        i = free_.back();
+        free_.pop_back();
+        number = pending_[i].number + 1;
+        producer.on_cancel([self = shared_from_this(), i, number] { self->cancel(i, number); });
+        pending_[i] = pending{std::move(producer), number, true, false, {}};
+        memory_.write_arguments(i, arguments);
+        slot& s = memory_.at(i);
+        s.cancel.store(0, std::memory_order_relaxed);
+        s.state.store(slot::submitted, std::memory_order_release);  // pairs with the server's look
+    }
+    tell(i);
+    return std::move(op);
+}
+
+void client_core::cancel(std::size_t i, std::uint64_t number) noexcept {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!pending_[i].active || pending_[i].number != number) {
+            return;
+        }
+        memory_.at(i).cancel.store(1, std::memory_order_release);
+    }
+    tell(i);
+}
+
+void client_core::rung_for() {
+    take_all_news(memory_.header().to_client, memory_.slots(), [this](std::size_t i) { look_at(i); });
+}
+
+/// Passes on what the server says of a slot.
+void client_core::look_at(std::size_t i) {
+    pending taken;
+    {
+        const std::lock_guard lock(mutex_);
+        if (!pending_[i].active || !pending_[i].producer.valid()) {
+            return;
+        }
+        taken = std::move(pending_[i]);
+        pending_[i].active = true;
+        pending_[i].number = taken.number;
+    }
+    source producer = std::move(taken.producer);
+    taken.producer = {};
+    const std::uint32_t state = memory_.at(i).state.load(std::memory_order_acquire);
+    std::optional<bytes> result;
+    error_code error;
+    outcome what = outcome::going;
+    switch (state) {
+        case slot::submitted:
+            break;
+        case slot::done:
+            result = memory_.read_result(i);
+            what = result ? outcome::ended : outcome::wrong;
+            [[fallthrough]];
+        case slot::failed:
+        case slot::cancelled:
+            if (state != slot::done) {
+                what = outcome::ended;
+                error = memory_.read_error(i);
+            }
+            [[fallthrough]];
+        case slot::running:
+            if (!std::exchange(taken.running, true)) {
+                producer.set_running();
+            }
+            if (const auto p = memory_.read_progress(i); p && *p != taken.last) {
+                taken.last = *p;
+                producer.set_progress(*p);
+            }
+            break;
+        default:
+            what = outcome::wrong;
+    }
+    {
+        const std::lock_guard lock(mutex_);
+        pending& now = pending_[i];
+        if (what == outcome::going) {
+            if (!closed_.load(std::memory_order_relaxed)) {
+                now.producer = std::move(producer);
+                now.running = taken.running;
+                now.last = taken.last;
+                return;
+            }
+        } else {
+            now.active = false;
+            free_.push_back(i);
+        }
+    }
+    if (what == outcome::wrong) {
+        producer.set_failed(rung::error::bad_peer);
+        close();
+    } else if (state == slot::done) {
+        producer.set_done(std::move(*result));
+    } else if (state == slot::cancelled) {
+        producer.set_cancelled(error);
+    } else if (what == outcome::ended) {
+        producer.set_failed(error);
+    }  // else the client was closed meanwhile, and the source goes
+}
+
+void client_core::abandon_all() noexcept {
+    std::vector<pending> abandoned;
+    {
+        const std::lock_guard lock(mutex_);
+        closed_.store(true, std::memory_order_release);
+        abandoned.swap(pending_);
+        pending_.resize(abandoned.size());  // in memory that is there, or the process ends
+        for (std::size_t i = 0; i < abandoned.size(); ++i) {
+            pending_[i].active = abandoned[i].active && !abandoned[i].producer.valid();
+            pending_[i].number = abandoned[i].number;
+        }
+    }
+}
+
+}  // namespace detail
+
+namespace {
+
+constexpr timeval answer_limit{5, 0};
+
+}  // namespace
+
+client::client(boost::asio::any_io_executor ex, std::string_view path) {
+    using namespace detail;
+    const auto endpoint = endpoint_of(path);
+    unique_fd connection(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (connection.get() == -1 ||
+        ::setsockopt(connection.get(), SOL_SOCKET, SO_RCVTIMEO, &answer_limit, sizeof answer_limit) != 0 ||
+        ::connect(connection.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0) {
+        throw boost::system::system_error(errno, boost::system::system_category(),
+                                          "rung::ipc::client: no server listens there");
+    }
+    setup s = receive_setup(connection.get());
+    memory m = memory::open(s.memory.get());
+    auto link = make_link(ex, std::move(connection), std::move(s.to_client), std::move(s.to_server));
+    core_ = std::make_shared<client_core>(std::move(m), std::move(link));
+    core_->listen();
+}
+
+client::~client() {
+    core_->close();
+}
+
+operation<bytes, progress> client::start(std::span<const std::byte> arguments) {
+    return core_->start(arguments);
+}
+
+bool client::connected() const noexcept {
+    return core_->connected();
+}
+
+}  // namespace rung::ipc

@@ -1,0 +1,336 @@
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <mutex>
+#include <rung/ipc.hpp>
+#include <string>
+#include <thread>
+#include <unordered_set>
+#include <vector>
+
+#include "ipc_link.hpp"
+
+namespace rung::ipc {
+
+namespace detail {
+
+using boost::system::error_code;
+using boost::system::system_error;
+using published = operation<bytes, progress>;
+
+/// A server's side of a connection.
+class connection final : public link_user, public std::enable_shared_from_this<connection> {
+public:
+    connection(memory&& m, std::shared_ptr<link> l, boost::asio::any_io_executor ex,
+               std::shared_ptr<server_core> server)
+        : memory_(std::move(m)),
+          link_(std::move(l)),
+          executor_(std::move(ex)),
+          server_(std::move(server)),
+          slots_(memory_.slots()) {}
+
+    void listen() { link_->start(shared_from_this()); }
+    void close() noexcept { link_->close(); }
+    void rung_for() override {
+        take_all_news(memory_.header().to_server, memory_.slots(),
+                      [this](std::size_t i) { look_at(i); });
+    }
+    void gone() noexcept override;
+
+private:
+    void look_at(std::size_t i);
+    void begin(std::size_t i);
+    void publish(std::size_t i, operation_state state, const progress& p);
+    void end(std::size_t i, std::uint32_t state, const error_code& error);
+    void tell(std::size_t i) noexcept {
+        if (post_news(memory_.header().to_client, i)) {
+            link_->ring();
+        }
+    }
+
+    const memory memory_;
+    const std::shared_ptr<link> link_;
+    const boost::asio::any_io_executor executor_;
+    // The executor only.
+    std::shared_ptr<server_core> server_;
+    std::vector<published> slots_;  // valid while it goes on
+    bool gone_ = false;
+};
+
+/// The acceptor and what it has accepted.
+class server_core : public std::enable_shared_from_this<server_core> {
+public:
+    server_core(service s, const server_options& o) : serve(std::move(s)), options(o) {}
+    virtual ~server_core() = default;
+    virtual void listen() = 0;
+    virtual void close() noexcept = 0;
+
+    std::size_t clients() const noexcept { return clients_.load(std::memory_order_relaxed); }
+    void forget(const std::shared_ptr<connection>& c) noexcept {
+        connections_.erase(c);
+        clients_.store(connections_.size(), std::memory_order_relaxed);
+    }
+
+    const service serve;
+    const server_options options;
+
+protected:
+    /// Takes a client in, or closes its connection.
+    void welcome(unique_fd client, const boost::asio::any_io_executor& ex);
+    void close_connections() noexcept {
+        for (const auto& c : connections_) {
+            c->close();
+        }
+    }
+
+private:
+    bool may_connect(int client) const noexcept;
+
+    std::unordered_set<std::shared_ptr<connection>> connections_;  // the executor only
+    std::atomic<std::size_t> clients_{0};
+};
+
+void connection::look_at(std::size_t i) {
+    if (gone_) {
+        return;
+    }
+    slot& s = memory_.at(i);
+    if (slots_[i].valid()) {
+        if (s.cancel.load(std::memory_order_acquire) != 0) {
+            slots_[i].cancel();
+        }
+    } else if (s.state.load(std::memory_order_acquire) == slot::submitted) {
+        begin(i);
+    }
+}
+
+void connection::begin(std::size_t i) {
+    std::optional<bytes> arguments = memory_.read_arguments(i);
+    if (!arguments) {
+        close();  // no client of ours writes such a length
+        return;
+    }
+    memory_.write_progress(i, {});
+    try {
+        slots_[i] = server_->serve(std::move(*arguments));
+        if (!slots_[i].valid()) {
+            throw system_error(boost::asio::error::invalid_argument);
+        }
+    } catch (const system_error& e) {
+        return end(i, slot::failed, e.code());
+    } catch (...) {
+        return end(i, slot::failed, rung::error::exception);
+    }
+    const auto mirror = [self = shared_from_this(), i](operation_state state, const progress& p) {
+        self->publish(i, state, p);
+    };
+    published& op = slots_[i];
+    if (memory_.at(i).cancel.load(std::memory_order_acquire) != 0) {
+        op.cancel();
+    }
+    if (op.state() == operation_state::running || op.progress() != progress{}) {
+        mirror(operation_state::running, op.progress());  // changes so far
+    }
+    op.watch(boost::asio::bind_executor(executor_, mirror));
+}
+
+/// Writes what the operation has come to into its slot.
+void connection::publish(std::size_t i, operation_state state, const progress& p) {
+    if (gone_) {
+        slots_[i] = {};
+        return;
+    }
+    memory_.write_progress(i, p);
+    const published& op = slots_[i];
+    switch (state) {
+        case operation_state::pending:
+        case operation_state::running:
+            // The client cannot tell the two apart: that it was taken up is what it sees.
+            memory_.at(i).state.store(slot::running, std::memory_order_release);
+            tell(i);
+            break;
+        case operation_state::done:
+            if (op.value()->size() > memory_.capacity()) {
+                end(i, slot::failed, boost::asio::error::message_size);
+            } else {
+                memory_.write_result(i, *op.value());
+                end(i, slot::done, {});
+            }
+            break;
+        case operation_state::failed:
+            end(i, slot::failed, op.reason());
+            break;
+        case operation_state::cancelled:
+            end(i, slot::cancelled, op.reason());
+            break;
+    }
+}
+
+void connection::end(std::size_t i, std::uint32_t state, const error_code& error) {
+    memory_.write_error(i, error);
+    slots_[i] = {};  // the client may use the slot again as soon as it sees the end
+    memory_.at(i).state.store(state, std::memory_order_release);
+    tell(i);
+}
+
+void connection::gone() noexcept {
+    gone_ = true;
+    for (const published& op : slots_) {
+        if (op.valid()) {
+            op.cancel();
+        }
+    }
+    if (const auto server = std::exchange(server_, nullptr)) {
+        server->forget(shared_from_this());
+    }
+}
+
+bool server_core::may_connect(int client) const noexcept {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    return clients() < options.max_clients &&
+           (options.other_users ||
+            (::getsockopt(client, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+             (peer.uid == ::geteuid() || peer.uid == 0)));
+}
+
+void server_core::welcome(unique_fd client, const boost::asio::any_io_executor& ex) {
+    if (!may_connect(client.get())) {
+        return;
+    }
+    auto [shared, fd] = memory::create(options.slots, options.capacity);
+    unique_fd to_server = make_event();
+    unique_fd to_client = make_event();
+    if (!send_setup(client.get(), fd, to_server, to_client)) {
+        return;
+    }
+    const auto c = std::make_shared<connection>(
+        std::move(shared), make_link(ex, std::move(client), std::move(to_server), std::move(to_client)),
+        ex, shared_from_this());
+    connections_.insert(c);
+    clients_.store(connections_.size(), std::memory_order_relaxed);
+    c->listen();
+}
+
+namespace {
+
+/// Whether nobody listens at an address. A killed server's ring keeps its socket for some time, so
+/// that one which answers is asked again for a while.
+bool is_dead(const boost::asio::local::stream_protocol::endpoint& endpoint) {
+    constexpr int tries = 50;
+    constexpr std::chrono::milliseconds between{10};
+    for (int i = 0; i < tries; ++i) {
+        const unique_fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        if (::connect(probe.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) == -1) {
+            return errno == ECONNREFUSED;
+        }
+        std::this_thread::sleep_for(between);
+    }
+    return false;
+}
+
+/// A server that accepts by an acceptor of the executor's own kind.
+template <class Executor>
+class server_on final : public server_core {
+    using protocol = boost::asio::local::stream_protocol;
+
+public:
+    server_on(const Executor& ex, std::string_view path, service s, const server_options& o)
+        : server_core(std::move(s), o), acceptor_(ex), path_(path) {
+        acceptor_.open();
+        bind();
+        acceptor_.listen();
+    }
+    ~server_on() override { remove_file(); }
+
+    void listen() override {
+        boost::asio::dispatch(acceptor_.get_executor(), [self = keep()] { self->accept(); });
+    }
+    void close() noexcept override {
+        boost::asio::dispatch(acceptor_.get_executor(), [self = keep()] {
+            self->closed_ = true;
+            error_code ignored;
+            self->acceptor_.close(ignored);
+            self->remove_file();
+            self->close_connections();
+        });
+    }
+
+private:
+    std::shared_ptr<server_on> keep() {
+        return std::static_pointer_cast<server_on>(shared_from_this());
+    }
+    void bind() {
+        const auto endpoint = endpoint_of(path_);
+        error_code ec;
+        acceptor_.bind(endpoint, ec);
+        if (ec == boost::asio::error::address_in_use && path_.front() != '@') {
+            if (is_dead(endpoint)) {
+                ::unlink(path_.c_str());
+                acceptor_.bind(endpoint, ec);
+            }
+        }
+        if (ec) {
+            throw system_error(ec, "rung::ipc::server: cannot listen at " + path_);
+        }
+        has_file_ = path_.front() != '@';
+    }
+    void remove_file() noexcept {
+        if (std::exchange(has_file_, false)) {
+            ::unlink(path_.c_str());
+        }
+    }
+    void accept() {
+        acceptor_.async_accept([self = keep()](const error_code& ec, auto client) {
+            if (self->closed_ || ec == boost::asio::error::operation_aborted) {
+                return;
+            }
+            if (!ec) {
+                try {
+                    self->welcome(unique_fd(client.release()), self->acceptor_.get_executor());
+                } catch (const std::exception&) {
+                    // No memory or descriptors for one client more: its connection is closed.
+                }
+            }
+            self->accept();
+        });
+    }
+
+    boost::asio::basic_socket_acceptor<protocol, Executor> acceptor_;
+    const std::string path_;
+    bool has_file_ = false;
+    bool closed_ = false;
+};
+
+}  // namespace
+
+}  // namespace detail
+
+server::server(boost::asio::any_io_executor ex, std::string_view path, service s,
+               const server_options& o) {
+    if (path.empty() || o.slots == 0 || o.slots > detail::memory::most_slots || o.capacity == 0 ||
+        o.capacity > detail::memory::most_bytes) {
+        throw boost::system::system_error(
+            error::bad_option, "rung::ipc::server: a path, 1 to 1024 slots and 1 to 2^24 bytes");
+    }
+    if (const executor* const native = detail::native_executor(ex)) {
+        core_ = std::make_shared<detail::server_on<executor>>(*native, path, std::move(s), o);
+    } else {
+        core_ = std::make_shared<detail::server_on<boost::asio::any_io_executor>>(ex, path,
+                                                                                  std::move(s), o);
+    }
+    core_->listen();
+}
+
+server::~server() {
+    core_->close();
+}
+
+std::size_t server::clients() const noexcept {
+    return core_->clients();
+}
+
+}  // namespace rung::ipc

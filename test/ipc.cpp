@@ -1,0 +1,246 @@
+// Operations across processes: what each end of one looks like from the other side.
+
+#include <rung/ipc.hpp>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/test/unit_test.hpp>
+#include <sys/stat.h>
+#include <vector>
+
+#include "context_fixture.hpp"
+#include "ipc_processes.hpp"
+#include "outcomes.hpp"
+#include "time_limit.hpp"
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+using namespace test;
+
+namespace {
+
+const error_code bad_option = rung::error::bad_option;
+
+/// A server process, a client here, and a thread that runs it.
+struct connected {
+    explicit connected(rung::ipc::server_options options = {})
+        : name(fresh_name()), server(name, options), client(loop.context(), name) {}
+    auto start(const std::string& text) { return client.start(bytes_of(text)); }
+
+    const time_limit limit;
+    std::string name;
+    server_process server;
+    running_context loop;
+    rung::ipc::client client;
+};
+
+BOOST_FIXTURE_TEST_CASE(a_result_comes_back, connected) {
+    BOOST_TEST(client.connected());
+    for (int i = 0; i < 200; ++i) {
+        const std::string text = std::to_string(i);
+        BOOST_TEST(text_of(start("echo:" + text).get()) == text);
+    }
+    BOOST_TEST(start("echo:").get().empty());
+}
+
+BOOST_FIXTURE_TEST_CASE(an_error_comes_back, connected) {
+    auto failed = start("fail");
+    BOOST_TEST(failed.wait() == state::failed);
+    BOOST_TEST(failed.error() == error_code(asio::error::access_denied));
+    auto thrown = start("throw");
+    thrown.wait();
+    BOOST_TEST(thrown.error() == error_code(rung::error::exception));
+    auto unknown = start("unknown");
+    unknown.wait();
+    BOOST_TEST(unknown.error() == abandoned);
+}
+
+BOOST_FIXTURE_TEST_CASE(progress_comes_across, connected) {
+    auto op = start("count:20");
+    std::vector<std::uint64_t> seen;
+    op.watch([&](state, const rung::ipc::progress& p) { seen.push_back(p.done); });
+    BOOST_TEST(op.wait() == state::done);
+    BOOST_TEST((op.progress() == rung::ipc::progress{20, 20}));
+    BOOST_TEST(seen.size() >= 3U);
+    BOOST_TEST(std::is_sorted(seen.begin(), seen.end()));
+}
+
+BOOST_FIXTURE_TEST_CASE(cancel_reaches_the_producer, connected) {
+    auto op = start("wait");
+    while (op.state() != state::running) {
+        std::this_thread::yield();
+    }
+    op.cancel();
+    BOOST_TEST(op.wait() == state::cancelled);
+    auto at_once = start("wait");
+    at_once.cancel();
+    BOOST_TEST(at_once.wait() == state::cancelled);
+}
+
+BOOST_FIXTURE_TEST_CASE(many_go_on_at_once, connected) {
+    for (int round = 0; round < 10; ++round) {
+        std::vector<rung::operation<bytes, rung::ipc::progress>> all;
+        for (int i = 0; i < 64; ++i) {
+            all.push_back(start(i % 2 == 0 ? "echo:" + std::to_string(i) : "count:2"));
+        }
+        auto joined = rung::all(std::move(all));
+        const auto results = joined.get();
+        for (std::size_t i = 0; i < results.size(); ++i) {
+            BOOST_TEST(text_of(results[i]) == (i % 2 == 0 ? std::to_string(i) : "counted"));
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(there_are_limits) {
+    connected c({.slots = 2, .capacity = 100, .max_clients = 1});
+    auto first = c.start("wait");
+    auto second = c.start("wait");
+    BOOST_TEST(c.start("wait").error() == error_code(asio::error::no_buffer_space));
+    first.cancel();
+    first.wait();
+    BOOST_TEST(text_of(c.start("echo:x").get()) == "x");
+    BOOST_TEST(c.client.start(bytes(1'000)).error() == error_code(asio::error::message_size));
+    auto large = c.start("large:1000");
+    large.wait();
+    BOOST_TEST(large.error() == error_code(asio::error::message_size));
+    BOOST_TEST(c.start("large:100").get().size() == 100U);
+    BOOST_TEST(thrown_by([&] { rung::ipc::client one_more(c.loop.context(), c.name); }) ==
+               error_code(asio::error::connection_refused));
+    second.cancel();
+    second.wait();
+}
+
+BOOST_AUTO_TEST_CASE(several_clients_have_their_own_operations) {
+    connected c;
+    running_context other;
+    rung::ipc::client second(other.context(), c.name);
+    for (int i = 0; i < 50; ++i) {
+        auto a = c.start("echo:a");
+        auto b = second.start(bytes_of("echo:b"));
+        BOOST_TEST(text_of(a.get()) == "a");
+        BOOST_TEST(text_of(b.get()) == "b");
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_killed_server_abandons_what_is_in_flight) {
+    const time_limit limit;
+    running_context loop;
+    const auto before = open_descriptors();
+    for (int round = 0; round < 20; ++round) {
+        const std::string name = fresh_name();
+        server_process server(name);
+        rung::ipc::client client(loop.context(), name);
+        std::vector<rung::operation<bytes, rung::ipc::progress>> going;
+        for (int i = 0; i < 10; ++i) {
+            going.push_back(client.start(bytes_of(i % 2 == 0 ? "wait" : "count:1000")));
+        }
+        std::this_thread::sleep_for(std::chrono::microseconds(round * 300));
+        server.kill();
+        for (auto& op : going) {
+            BOOST_TEST_REQUIRE(op.wait_for(5s));
+            BOOST_TEST(op.error() == abandoned);
+        }
+        BOOST_TEST(client.start(bytes_of("echo:x")).error() == abandoned);
+        BOOST_TEST(!client.connected());
+    }
+    asio::post(loop.context(), rung::use_operation).wait();
+    BOOST_TEST(open_descriptors() == before);
+}
+
+BOOST_AUTO_TEST_CASE(a_killed_client_leaves_nothing_behind) {
+    const time_limit limit;
+    const std::string name = fresh_name();
+    rung::io_context ctx(1);
+    int cancelled = 0;
+    std::vector<rung::operation_source<bytes, rung::ipc::progress>> sources;
+    const rung::ipc::server server(ctx, name, [&](const bytes&) {
+        auto [source, op] = rung::make_operation<bytes, rung::ipc::progress>();
+        source.on_cancel([&] { ++cancelled; });
+        sources.push_back(std::move(source));
+        return std::move(op);
+    });
+    ctx.poll();
+    const auto before = open_descriptors();
+    constexpr int rounds = 15;
+    constexpr int each = 5;
+    for (int round = 1; round <= rounds; ++round) {
+        const pid_t id = ::fork();
+        BOOST_REQUIRE(id != -1);
+        if (id == 0) {
+            ::alarm(30);
+            rung::io_context own(1);
+            rung::ipc::client client(own, name);
+            for (int i = 0; i < each; ++i) {
+                client.start(bytes_of("x"));
+            }
+            own.run();
+            ::_exit(0);
+        }
+        while (sources.size() < each * static_cast<std::size_t>(round)) {
+            ctx.run_one_for(1s);
+        }
+        ::kill(id, SIGKILL);
+        ::waitpid(id, nullptr, 0);
+        while (server.clients() != 0) {
+            ctx.run_one_for(1s);
+        }
+        BOOST_TEST(cancelled == each * round);
+    }
+    for (auto& s : sources) {
+        s.set_cancelled();
+    }
+    ctx.poll();
+    BOOST_TEST(open_descriptors() == before);
+}
+
+BOOST_AUTO_TEST_CASE(a_client_that_is_destroyed_abandons_what_it_started) {
+    const time_limit limit;
+    const std::string name = fresh_name();
+    const server_process server(name);
+    running_context loop;
+    rung::operation<bytes, rung::ipc::progress> op;
+    {
+        rung::ipc::client client(loop.context(), name);
+        op = client.start(bytes_of("wait"));
+    }
+    BOOST_TEST(op.error() == abandoned);
+}
+
+BOOST_AUTO_TEST_CASE(a_stock_context_serves_and_asks_as_well) {
+    const time_limit limit;
+    const std::string name = fresh_name();
+    asio::io_context ctx;
+    const rung::ipc::server server(ctx, name, [](bytes b) {
+        auto [source, op] = rung::make_operation<bytes, rung::ipc::progress>();
+        source.set_done(std::move(b));
+        return std::move(op);
+    });
+    std::thread thread([&] { ctx.run(); });
+    {
+        running_context loop;
+        rung::ipc::client client(loop.context(), name);
+        BOOST_TEST(text_of(client.start(bytes_of("stock")).get()) == "stock");
+    }
+    ctx.stop();
+    thread.join();
+}
+
+BOOST_AUTO_TEST_CASE(a_path_of_a_dead_server_is_taken_over) {
+    const std::string path = "/tmp/rung-test-" + std::to_string(::getpid());
+    { const server_process dead(path); }
+    struct stat status {};
+    BOOST_TEST(::stat(path.c_str(), &status) == 0);
+    {
+        rung::io_context ctx;
+        const rung::ipc::server server(ctx, path, service(ctx));
+        BOOST_TEST(thrown_by([&] { rung::ipc::server second(ctx, path, service(ctx)); }) ==
+                   error_code(asio::error::address_in_use));
+    }
+    BOOST_TEST(::stat(path.c_str(), &status) != 0);
+    rung::io_context ctx;
+    BOOST_TEST(thrown_by([&] { rung::ipc::client client(ctx, path); }).failed());
+    BOOST_TEST(thrown_by([&] { rung::ipc::server bad(ctx, path, service(ctx), {.slots = 0}); }) ==
+               bad_option);
+}
+
+}  // namespace
