@@ -131,6 +131,8 @@ private:
     // scheduler_io.cpp
     bool flush(bool hungry) noexcept;
     bool try_now(io_operation* op) noexcept;
+    bool try_readable(io_operation* op) noexcept;
+    void left_kernel(const io_operation& op) noexcept;
     void submit() noexcept;
     void submit_pending() noexcept;
     void note_error(int error) noexcept;
@@ -180,7 +182,9 @@ private:
     std::int64_t leader_until_ns_ = 0;   // until when
     bool several_threads_ = false;
     std::optional<ring> ring_;
-    std::array<intrusive_queue<io_operation>, statistics::levels> pending_;  // without an entry yet
+    // Without an entry yet: a list a level, and last the receives that are `readable`.
+    std::array<intrusive_queue<io_operation>, statistics::levels + 1> pending_;
+    std::size_t receiving_bytes_ = 0;  // room of the receives in the kernel
     io_operation* cancels_ = nullptr;     // in the kernel, to be cancelled there
     std::size_t cancelled_pending_ = 0;   // in pending_, to be finished
     timers timers_;

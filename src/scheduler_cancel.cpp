@@ -19,8 +19,7 @@ void scheduler::cancel_locked(io_operation* op) noexcept {
     if (op->at == io_operation::state::waiting) {
         ++cancelled_pending_;
     } else if (leader_ == nullptr && ring_->withdraw(*op)) {
-        --in_kernel_;
-        low_in_kernel_ -= op->io_level == level::low ? 1 : 0;
+        left_kernel(*op);
         finish(op, -ECANCELED);
     } else {
         op->cancel_queued = true;

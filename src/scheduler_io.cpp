@@ -67,16 +67,34 @@ bool scheduler::has_transfers(const io_list& list, bool receives) noexcept {
 
 void scheduler::add_pending(io_operation* op) noexcept {
     op->at = io_operation::state::waiting;
-    pending_[static_cast<std::size_t>(op->io_level)].push(op);
+    pending_[op->readable ? statistics::levels : static_cast<std::size_t>(op->io_level)].push(op);
     urgent_pending_ = urgent_pending_ || op->level_ == level::high;
 }
 
 void scheduler::queue_entry(io_operation* op) noexcept {
+    // Many large receives that the kernel ends together fill more than a core's cache before the
+    // first handler sees its bytes. Beyond that much they wait for readiness only, and each is
+    // received when its handler can run next.
+    constexpr std::size_t large = 1024;
+    constexpr std::size_t cached = std::size_t{256} << 10;
+    const bool receive = op->kind == io_kind::receive;
+    if (receive && (op->events & POLLPRI) == 0 && op->length >= large && receiving_bytes_ + op->length > cached &&
+        op->level_ != level::high && op->io_level != level::high && !several_threads_) {
+        op->polling = true;
+    }
     op->at = io_operation::state::in_kernel;
     ++in_kernel_;
     low_in_kernel_ += op->io_level == level::low ? 1 : 0;
+    receiving_bytes_ += receive && !op->polling ? op->length : 0;
     ++counters_.submissions;
     ring_->add(*op);
+}
+
+/// The other side of queue_entry, before anything of the operation changes.
+void scheduler::left_kernel(const io_operation& op) noexcept {
+    --in_kernel_;
+    low_in_kernel_ -= op.io_level == level::low ? 1 : 0;
+    receiving_bytes_ -= op.kind == io_kind::receive && !op.polling ? op.length : 0;
 }
 
 /// Gives entries to what waits for one, urgent ones first. True if some did not fit.
@@ -92,9 +110,12 @@ bool scheduler::flush(bool hungry) noexcept {
     if (cancels_ != nullptr) {
         return true;
     }
+    constexpr unsigned most_at_once = 16;  // receives by a call, while other handlers wait
     for (auto& waiting : pending_) {
+        const bool readable = &waiting == &pending_.back();
+        unsigned calls = 0;
         while (io_operation* const op = waiting.front()) {
-            if (hungry && !queue_.empty()) {
+            if ((hungry && !queue_.empty()) || (readable && !hungry && ++calls > most_at_once)) {
                 return false;
             }
             if (op->io_level == level::low && options_.low_io_in_flight != 0 &&
@@ -106,7 +127,7 @@ bool scheduler::flush(bool hungry) noexcept {
                 return true;
             }
             waiting.pop();
-            if (!try_now(op)) {
+            if (!(readable ? try_readable(op) : try_now(op))) {
                 queue_entry(op);
             }
         }
@@ -133,6 +154,18 @@ bool scheduler::try_now(io_operation* op) noexcept {
     }
     op->poll_first = true;
     return false;
+}
+
+/// Receives what a wait has announced. False if it was not there after all.
+bool scheduler::try_readable(io_operation* op) noexcept {
+    op->readable = false;
+    const std::int32_t result = several_threads_ ? -EAGAIN : try_transfer(*op);
+    if (result == -EAGAIN) {
+        return false;
+    }
+    ++counters_.speculated;
+    finish(op, result);
+    return true;
 }
 
 void scheduler::submit() noexcept {
@@ -199,8 +232,7 @@ void scheduler::reap() noexcept {
 
 void scheduler::completed(io_operation* op, std::int32_t result) noexcept {
     ++counters_.completions;
-    --in_kernel_;
-    low_in_kernel_ -= op->io_level == level::low ? 1 : 0;
+    left_kernel(*op);
     if (op->cancelled) {
         result = cancelled_result(*op, result);
     } else if (try_again(op, result)) {
@@ -226,6 +258,7 @@ bool scheduler::try_again(io_operation* op, std::int32_t result) noexcept {
     if (op->polling) {
         op->polling = false;
         if (result > 0 && op->kind != io_kind::connect) {
+            op->readable = op->kind == io_kind::receive && (op->events & POLLPRI) == 0;
             return true;  // ready: now for the operation proper
         }
     } else if (result >= 0) {
