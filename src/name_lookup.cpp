@@ -92,6 +92,9 @@ public:
     explicit lookup_pool(boost::asio::execution_context& c) : service(c) {}
     ~lookup_pool() override { join(); }
 
+    /// Whether this is a child process, in which the threads and what they work on do not exist.
+    bool left_behind() const noexcept { return generation_ != fork_generation(); }
+
     void start(scheduler& s, lookup_list& list, lookup_operation* op, cancel_link* link) noexcept;
     void cancel_all(scheduler& s, lookup_list& list) noexcept;
     void move(lookup_list& to, lookup_list& from) noexcept;
@@ -119,6 +122,7 @@ private:
     bool over_ = false;        // the context is being destroyed
     scheduler* engine_ = nullptr;
     std::vector<std::thread> threads_;
+    unsigned generation_ = fork_generation();  // in which the threads live
 };
 
 boost::asio::execution_context::id lookup_pool::id;
@@ -229,6 +233,9 @@ void lookup_pool::abort(scheduler& s, lookup_operation* op) noexcept {
 }
 
 void lookup_pool::cancel_all(scheduler& s, lookup_list& list) noexcept {
+    if (left_behind()) {
+        return;
+    }
     const std::lock_guard lock(mutex_);
     while (lookup_operation* const op = list.front) {
         abort(s, op);
@@ -244,6 +251,9 @@ void lookup_pool::move(lookup_list& to, lookup_list& from) noexcept {
 }
 
 void lookup_pool::cancel(cancel_link& link) noexcept {
+    if (left_behind()) {
+        return;
+    }
     scheduler& s = *link.engine;
     const std::lock_guard lock(mutex_);
     auto* const op = static_cast<lookup_operation*>(link.op.load(std::memory_order_relaxed));
@@ -253,6 +263,9 @@ void lookup_pool::cancel(cancel_link& link) noexcept {
 }
 
 void lookup_pool::unlink(cancel_link& link) noexcept {
+    if (left_behind()) {
+        return;
+    }
     const std::lock_guard lock(mutex_);
     if (linked_operation* const op = link.op.load(std::memory_order_relaxed)) {
         op->unlink_slot();
@@ -261,6 +274,13 @@ void lookup_pool::unlink(cancel_link& link) noexcept {
 
 /// Waits for the threads to end, each with the lookup that it is at.
 void lookup_pool::join() {
+    if (left_behind()) {
+        for (std::thread& t : threads_) {
+            t.detach();
+        }
+        threads_.clear();
+        return;
+    }
     {
         const std::lock_guard lock(mutex_);
         stopping_ = true;
@@ -273,6 +293,9 @@ void lookup_pool::join() {
 }
 
 void lookup_pool::shutdown() {
+    if (left_behind()) {
+        return;
+    }
     {
         const std::lock_guard lock(mutex_);
         over_ = true;
@@ -290,6 +313,7 @@ void lookup_pool::notify_fork(boost::asio::execution_context::fork_event event) 
         join();
         return;
     }
+    generation_ = fork_generation();  // the threads have ended before
     const std::lock_guard lock(mutex_);
     stopping_ = false;
     if (first_ != nullptr) {

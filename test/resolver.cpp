@@ -3,6 +3,8 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <netdb.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -277,6 +279,28 @@ BOOST_AUTO_TEST_CASE(a_context_may_be_destroyed_with_lookups_under_way_and_waiti
         BOOST_TEST(watch.expired());
         server.await(0);
     });
+}
+
+BOOST_AUTO_TEST_CASE(a_child_process_need_not_wait_for_its_parent_s_lookups) {
+    auto context = std::make_unique<rung::io_context>();
+    std::optional<asio::ip::basic_resolver<tcp, rung::executor>> r(*context);
+    outcome o;
+    std::optional<held_server> held(std::in_place);
+    r->async_resolve("slow.test", "80", number_into(o));
+    server.await(1);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::alarm(10);
+        r.reset();
+        context.reset();
+        ::_exit(0);
+    }
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    BOOST_TEST(status == 0);
+    held.reset();
+    context->run();
+    BOOST_TEST(o == done(1));
 }
 
 BOOST_AUTO_TEST_CASE(an_address_as_text_needs_no_thread) {

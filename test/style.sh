@@ -110,9 +110,16 @@ continued { continued = /\\$/; next }
     if (code ~ /asio::detail([^A-Za-z0-9_]|$)/ && code !~ /[A-Za-z0-9_]asio::detail/ &&
         file != binding && file != guests)
         report(FNR, "only " binding " and " guests " name what is in asio::detail")
+    if (file ~ /^include\// && code ~ defaulted)
+        report(FNR, "rung/as_default.hpp changes this type: name its executor")
     follow(code)
 }
-BEGIN { binding = "include/rung/detail/asio_binding.hpp"; guests = "src/guests.cpp" }
+BEGIN {
+    binding = "include/rung/detail/asio_binding.hpp"
+    guests = "src/guests.cpp"
+    defaulted = "asio::(steady_timer|system_timer|signal_set|yield_context)([^_A-Za-z]|$)" \
+        "|(tcp|udp|_protocol)::(socket|acceptor|resolver)([^_A-Za-z]|$)"
+}
 END { finish() }
 '
 
@@ -128,6 +135,8 @@ self_check() {
     { echo 'struct s {'; echo 'void f(int a) const {'; lines 69 'g();'; echo '}'; echo '};'
     } >"$bad/src/long_function.cpp"
     echo 'int x;' >"$bad/include/rung/no_once.hpp"
+    { echo '#pragma once'; echo 'boost::asio::ip::tcp::socket x;'
+    } >"$bad/include/rung/default.hpp"
     echo 'int x; ' >"$bad/test/trailing.cpp"
     printf '\tint x;\n' >"$bad/example/tab.cpp"
     echo '// TO''DO: later' >"$bad/test/unfinished.cpp"
@@ -147,7 +156,8 @@ self_check() {
     } >"$bad/src/sound.cpp"
 
     found=$(check "$bad" | cut -d : -f 1 | sort | tr '\n' ' ')
-    expected='example/tab.cpp include/rung/no_once.hpp src/includes_detail.cpp src/long_file.cpp '
+    expected='example/tab.cpp include/rung/default.hpp include/rung/no_once.hpp '
+    expected="$expected"'src/includes_detail.cpp src/long_file.cpp '
     expected="$expected"'src/long_function.cpp src/names_detail.cpp src/scheduler.cpp '
     expected="$expected"'test/trailing.cpp test/unfinished.cpp '
     [ "$found" = "$expected" ] || {
