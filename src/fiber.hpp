@@ -211,6 +211,23 @@ inline bool fiber::send_home(operation* op) noexcept {
     return home_ != &this_thread_state && send_elsewhere(op);
 }
 
+/// Whether threads that run fibers are to have a stack for signal handlers.
+extern std::atomic<bool> signal_stacks_wanted;
+
+/// A thread's stack for signal handlers: a fiber's own is no use to the one that reports its overflow.
+class signal_stack {
+public:
+    static void provide() noexcept;
+    ~signal_stack();
+    signal_stack(const signal_stack&) = delete;
+    signal_stack& operator=(const signal_stack&) = delete;
+
+private:
+    signal_stack() noexcept;
+    void* memory_ = nullptr;
+    std::size_t size_ = 0;
+};
+
 /// Unwinds the fibers that still wait when their context is destroyed.
 class fiber_service : public boost::asio::execution_context::service {
 public:
