@@ -8,7 +8,6 @@
 #include <iterator>
 #include <rung/rung.hpp>
 #include <string>
-
 namespace asio = boost::asio;
 using asio::ip::tcp;
 using rung::use_fiber;
@@ -68,7 +67,8 @@ int main(int argc, char** argv) try {
     });
     if (argc < 3) {
         rung::spawn(context, [&] {
-            std::cout << fetch(socket_type(context), acceptor.local_endpoint(), self.filename()) << "\n";
+            const auto server = acceptor.local_endpoint();
+            std::cout << fetch(socket_type(context), server, self.filename()) << " bytes\n";
             context.stop();
         });
     }
