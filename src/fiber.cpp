@@ -27,8 +27,8 @@ fiber::fiber(stack_slab::slot& s) noexcept
       carrier_(executor_access::none()) {}
 
 fiber& fiber::make(stack_slab::slot& s) {
-    // Stacks lie a power of two apart. Their hot ends would share a few sets of the cache, were they
-    // not moved against each other.
+    // Stacks lie a power of two apart. Their hot ends would share a few sets of the cache, were
+    // they not moved against each other.
     constexpr std::size_t line = 64;
     constexpr std::size_t shift = 5 * line;
     constexpr std::size_t colours = 6;

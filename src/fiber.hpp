@@ -31,8 +31,8 @@ struct exception_state {
 /// A stack with a function on it that is not its thread's own.
 ///
 /// The record lies at the top of the stack. Between two functions the fiber is idle: parked in its
-/// loop, ready for the next one without a new context. A fiber is an operation, too: queued, it means
-/// that the fiber is to go on. It does so on the thread on which it began; see `come_home`.
+/// loop, ready for the next one without a new context. A fiber is an operation, too: queued, it
+/// means that the fiber is to go on. It does so on the thread on which it began; see `come_home`.
 class alignas(64) fiber final : public operation {
 public:
     enum class status : std::uint8_t {
@@ -210,6 +210,24 @@ inline fiber& require_fiber(const char* caller) {
 inline bool fiber::send_home(operation* op) noexcept {
     return home_ != &this_thread_state && send_elsewhere(op);
 }
+
+/// Whether threads that run fibers are to have a stack for signal handlers.
+extern std::atomic<bool> signal_stacks_wanted;
+
+/// A thread's stack for signal handlers: a fiber's own is no use to the one that reports its
+/// overflow.
+class signal_stack {
+public:
+    static void provide() noexcept;
+    ~signal_stack();
+    signal_stack(const signal_stack&) = delete;
+    signal_stack& operator=(const signal_stack&) = delete;
+
+private:
+    signal_stack() noexcept;
+    void* memory_ = nullptr;
+    std::size_t size_ = 0;
+};
 
 /// Unwinds the fibers that still wait when their context is destroyed.
 class fiber_service : public boost::asio::execution_context::service {

@@ -33,6 +33,9 @@ void fiber_thread::open() {
     };
     static thread_local at_exit guard;
     static_cast<void>(guard);
+    if (signal_stacks_wanted.load(std::memory_order_relaxed)) {
+        signal_stack::provide();
+    }
     exceptions = reinterpret_cast<exception_state*>(abi::__cxa_get_globals());
 }
 

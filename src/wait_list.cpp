@@ -121,7 +121,8 @@ void wait_list::remove(waiter* w) noexcept {
     (w->next_ != nullptr ? w->next_->previous_ : last_) = w->previous_;
 }
 
-/// Takes the first waiters off the list, linked in order: at most `n`, with a unit each if asked for.
+/// Takes the first waiters off the list, linked in order: at most `n`, with a unit each if asked
+/// for.
 waiter* wait_list::detach(std::uint64_t n, bool with_units) noexcept {
     waiter* going = nullptr;
     waiter** at = &going;

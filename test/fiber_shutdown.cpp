@@ -33,7 +33,8 @@ auto never_complete(std::shared_ptr<void>& kept, Token&& token) {
         token);
 }
 
-/// A body runs in a fiber until it waits; then the context goes, and with it all that the fiber had.
+/// A body runs in a fiber until it waits; then the context goes, and with it all that the fiber
+/// had.
 template <class Context, class Body>
 void unwinds(Body body) {
     const auto owned = std::make_shared<int>();

@@ -1,5 +1,5 @@
-// Mutexes, semaphores, events, latches and condition variables between fibers, coroutines, callbacks
-// and threads.
+// Mutexes, semaphores, events, latches and condition variables between fibers, coroutines,
+// callbacks and threads.
 
 #include <atomic>
 #include <boost/asio.hpp>

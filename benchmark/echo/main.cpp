@@ -48,6 +48,7 @@ constexpr role roles[] = {
 #if RUNG_BENCH_HAS_RUNG
     {"rung-callback", serve_rung_callback},
     {"rung-coroutine", serve_rung_coroutine},
+    {"rung-fiber", serve_rung_fiber},
 #endif
 };
 
@@ -66,6 +67,7 @@ const std::vector<system>& known_systems() {
         {"asio-uring-coroutine", asio_uring, true},
         {"rung-callback", here, RUNG_BENCH_HAS_RUNG == 1},
         {"rung-coroutine", here, RUNG_BENCH_HAS_RUNG == 1},
+        {"rung-fiber", here, RUNG_BENCH_HAS_RUNG == 1},
     };
     return systems;
 }

@@ -30,5 +30,6 @@ void serve_asio_epoll_default_coroutine(control_link& link, const role_arguments
 
 void serve_rung_callback(control_link& link, const role_arguments& args);
 void serve_rung_coroutine(control_link& link, const role_arguments& args);
+void serve_rung_fiber(control_link& link, const role_arguments& args);
 
 }  // namespace bench

@@ -1,5 +1,5 @@
-// What the stackful styles need of a system: to spawn a function on a pooled stack, and a token that
-// waits in it. The function takes a `scope`, of which asio::spawn's is its yield_context.
+// What the stackful styles need of a system: to spawn a function on a pooled stack, and a token
+// that waits in it. The function takes a `scope`, of which asio::spawn's is its yield_context.
 #pragma once
 
 #include "system.hpp"

@@ -1,5 +1,5 @@
-// So many fibers that do nothing but let each other run; the time is that of one yield. Each run has
-// its fibers started and ended, which is part of it.
+// So many fibers that do nothing but let each other run; the time is that of one yield. Each run
+// has its fibers started and ended, which is part of it.
 #include "boost_fiber.hpp"
 #include "fiber_system.hpp"
 

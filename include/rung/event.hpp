@@ -17,8 +17,8 @@ public:
     requires std::is_constructible_v<detail::wait_executor, ContextOrExecutor&>
     explicit event(ContextOrExecutor&& on) : executor_(on) {}
 
-    /// Waits until the event is set. Signature: `void(error_code)`. Cancellation: every type. Errors:
-    /// `operation_aborted`. A fiber that finds it set does not wait.
+    /// Waits until the event is set. Signature: `void(error_code)`. Cancellation: every type.
+    /// Errors: `operation_aborted`. A fiber that finds it set does not wait.
     template <class Token>
     auto async_wait(Token&& token) {
         return detail::async_take(list_, executor_.get(), std::forward<Token>(token));
@@ -35,7 +35,8 @@ private:
     detail::wait_list list_{0};
 };
 
-/// A counter that is counted down to zero, for which fibers, coroutines, callbacks and threads wait.
+/// A counter that is counted down to zero, for which fibers, coroutines, callbacks and threads
+/// wait.
 ///
 /// Thread-safety: safe. Whoever waits when it is destroyed is told `operation_aborted`.
 class latch {

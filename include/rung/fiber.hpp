@@ -40,18 +40,17 @@ carrier_executor carrier_of(const Executor& ex) {
 
 /// Runs a function in a fiber of its own.
 ///
-/// The fiber starts from the executor's queue, never within this call, at the executor's priority, and
-/// stays on the thread on which it starts for as long as that runs the context; on an executor that
-/// is not a `rung::executor` it goes on wherever that runs it. While it waits it counts as work of
-/// its context.
-/// Completion: when the function has ended. Signature: `void(std::exception_ptr)` or, if the function
-/// returns a `T`, `void(std::exception_ptr, T)` with a default-constructible `T`; what the function
-/// throws is the first argument.
-/// Cancellation: every type of request in the token's slot is remembered (`this_fiber::cancelled`)
-/// and passed on to the operation for which the fiber waits. Emit on the fiber's executor.
-/// Errors: where there is no stack for it (see `stack_pool::allocate`), that is the exception.
-/// Thread-safety: safe. Throws `std::bad_alloc` if there is no memory for the function.
-/// The context's end unwinds the stacks of fibers that have not ended; see `use_fiber`.
+/// The fiber starts from the executor's queue, never within this call, at the executor's priority,
+/// and stays on the thread on which it starts for as long as that runs the context; on an executor
+/// that is not a `rung::executor` it goes on wherever that runs it. While it waits it counts as
+/// work of its context. Completion: when the function has ended. Signature:
+/// `void(std::exception_ptr)` or, if the function returns a `T`, `void(std::exception_ptr, T)` with
+/// a default-constructible `T`; what the function throws is the first argument. Cancellation: every
+/// type of request in the token's slot is remembered (`this_fiber::cancelled`) and passed on to the
+/// operation for which the fiber waits. Emit on the fiber's executor. Errors: where there is no
+/// stack for it (see `stack_pool::allocate`), that is the exception. Thread-safety: safe. Throws
+/// `std::bad_alloc` if there is no memory for the function. The context's end unwinds the stacks of
+/// fibers that have not ended; see `use_fiber`.
 ///
 /// Example:
 ///

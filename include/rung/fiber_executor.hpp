@@ -14,12 +14,12 @@ namespace rung {
 
 /// An executor that runs each function submitted to it in a fiber of its own.
 ///
-/// So `post`, `dispatch` and `defer`, a handler that is bound to it, and each step of a coroutine that
-/// is spawned on it may wait with `use_fiber`. It stands on another executor, which says when and at
-/// which priority: a `rung::executor`, a strand, an `any_io_executor`, a stock `io_context`'s. All
-/// properties are those of that executor, and `require` and `prefer` of them give a `fiber_executor`
-/// back. A strand orders the stretches between two waits, not whole functions.
-/// What a function throws leaves the context's `run()`, and so does a lack of stacks.
+/// So `post`, `dispatch` and `defer`, a handler that is bound to it, and each step of a coroutine
+/// that is spawned on it may wait with `use_fiber`. It stands on another executor, which says when
+/// and at which priority: a `rung::executor`, a strand, an `any_io_executor`, a stock
+/// `io_context`'s. All properties are those of that executor, and `require` and `prefer` of them
+/// give a `fiber_executor` back. A strand orders the stretches between two waits, not whole
+/// functions. What a function throws leaves the context's `run()`, and so does a lack of stacks.
 /// Thread-safety: distinct objects: safe; shared objects: unsafe.
 ///
 /// Example:

@@ -20,8 +20,8 @@ void add_fiber_local(std::uint64_t key, void* value, void (*destroy)(void*) noex
 /// A variable of which each fiber has its own, made (`T()`) at the fiber's first use of it and
 /// destroyed when the fiber's function has ended, on the fiber's stack.
 ///
-/// Access throws `std::logic_error` outside of a fiber, and what the allocation or `T()` throws. Its
-/// cost is that of a search among the fiber's values, so keep one for what belongs together.
+/// Access throws `std::logic_error` outside of a fiber, and what the allocation or `T()` throws.
+/// Its cost is that of a search among the fiber's values, so keep one for what belongs together.
 /// Thread-safety: safe. Values of fibers that still run outlive the object.
 ///
 /// Example:

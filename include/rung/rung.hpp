@@ -23,6 +23,7 @@
 #include <rung/operation_state.hpp>
 #include <rung/priority.hpp>
 #include <rung/semaphore.hpp>
+#include <rung/stack_overflow.hpp>
 #include <rung/stack_pool.hpp>
 #include <rung/statistics.hpp>
 #include <rung/this_fiber.hpp>

@@ -19,9 +19,9 @@ public:
     requires std::is_constructible_v<detail::wait_executor, ContextOrExecutor&>
     semaphore(ContextOrExecutor&& on, std::uint32_t count) : executor_(on), list_(count) {}
 
-    /// Takes a unit. Completes when there is one. Signature: `void(error_code)`. Cancellation: every
-    /// type; a cancelled call has taken none. Errors: `operation_aborted`. A fiber that finds one does
-    /// not wait.
+    /// Takes a unit. Completes when there is one. Signature: `void(error_code)`. Cancellation:
+    /// every type; a cancelled call has taken none. Errors: `operation_aborted`. A fiber that finds
+    /// one does not wait.
     template <class Token>
     auto async_acquire(Token&& token) {
         return detail::async_take(list_, executor_.get(), std::forward<Token>(token));

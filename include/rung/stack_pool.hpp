@@ -17,8 +17,8 @@ struct stack {
     std::size_t size = 0;
 };
 
-/// Where a `stack_pool` gets memory from. Derive from it to place stacks elsewhere: in huge pages, on
-/// a NUMA node, in memory that was locked beforehand. Called under the pool's lock.
+/// Where a `stack_pool` gets memory from. Derive from it to place stacks elsewhere: in huge pages,
+/// on a NUMA node, in memory that was locked beforehand. Called under the pool's lock.
 class stack_memory {
 public:
     virtual ~stack_memory() = default;
@@ -99,9 +99,9 @@ public:
     void configure(const stack_pool_options& options);
 
     /// A stack of at least `size` bytes, or of the default size for 0. Errors: `system_error` with
-    /// `rung::error::stack_limit` at the limit, `errc::argument_out_of_domain` beyond `largest`, and
-    /// `errc::not_enough_memory` where the system refuses memory or, without light guard pages, the
-    /// mappings allowed by `vm.max_map_count` are nearly used up.
+    /// `rung::error::stack_limit` at the limit, `errc::argument_out_of_domain` beyond `largest`,
+    /// and `errc::not_enough_memory` where the system refuses memory or, without light guard pages,
+    /// the mappings allowed by `vm.max_map_count` are nearly used up.
     stack allocate(std::size_t size = 0);
     /// Takes a stack back that `allocate` of this pool gave out.
     void deallocate(stack s) noexcept;

@@ -66,17 +66,16 @@ private:
 /// Completion token: suspends the calling fiber until the operation has ended, and returns its
 /// result.
 ///
-/// Completion signature `void()`, `void(T)` or `void(T...)`: returns nothing, the value or a tuple. A
-/// leading `error_code` is thrown as `system_error`, a leading `exception_ptr` is rethrown; with
+/// Completion signature `void()`, `void(T)` or `void(T...)`: returns nothing, the value or a tuple.
+/// A leading `error_code` is thrown as `system_error`, a leading `exception_ptr` is rethrown; with
 /// `asio::as_tuple(use_fiber)` and `asio::redirect_error(use_fiber, ec)` they are not. An operation
-/// that completes within its initiating function does not suspend the fiber.
-/// Precondition: called in a fiber; otherwise `std::logic_error`, before the operation is started.
-/// Cancellation: the operation gets the slot of the fiber (see `spawn`), or the one that
+/// that completes within its initiating function does not suspend the fiber. Precondition: called
+/// in a fiber; otherwise `std::logic_error`, before the operation is started. Cancellation: the
+/// operation gets the slot of the fiber (see `spawn`), or the one that
 /// `asio::bind_cancellation_slot` gives it. Once a fiber was cancelled, further operations throw
-/// `operation_aborted` at once; see `this_fiber::reset_cancellation`.
-/// If the operation's handler is destroyed without having been called (as when the context is
-/// destroyed), the fiber's stack is unwound by an exception of a type of its own: what catches `...`
-/// must rethrow.
+/// `operation_aborted` at once; see `this_fiber::reset_cancellation`. If the operation's handler is
+/// destroyed without having been called (as when the context is destroyed), the fiber's stack is
+/// unwound by an exception of a type of its own: what catches `...` must rethrow.
 ///
 /// Example:
 ///

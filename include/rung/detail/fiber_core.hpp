@@ -16,8 +16,8 @@ class fiber;
 class fiber_handler_base;
 class stack_store;
 
-/// What unwinds the stack of a fiber whose wait will never end. Not a `std::exception`, so that only
-/// `catch (...)` sees it, which must rethrow.
+/// What unwinds the stack of a fiber whose wait will never end. Not a `std::exception`, so that
+/// only `catch (...)` sees it, which must rethrow.
 class forced_unwind {};
 
 /// A fiber's name, cut to what fits.
