@@ -267,11 +267,11 @@ private:
         const auto endpoint = endpoint_of(path_);
         error_code ec;
         acceptor_.bind(endpoint, ec);
-        if (ec == boost::asio::error::address_in_use && path_.front() != '@') {
-            if (is_dead(endpoint)) {
+        if (ec == boost::asio::error::address_in_use && is_dead(endpoint)) {
+            if (path_.front() != '@') {
                 ::unlink(path_.c_str());
-                acceptor_.bind(endpoint, ec);
             }
+            acceptor_.bind(endpoint, ec);
         }
         if (ec) {
             throw system_error(ec, "rung::ipc::server: cannot listen at " + path_);

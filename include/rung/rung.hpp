@@ -25,6 +25,7 @@
 #include <rung/semaphore.hpp>
 #include <rung/stack_pool.hpp>
 #include <rung/statistics.hpp>
+#include <rung/trace.hpp>
 #include <rung/this_fiber.hpp>
 #include <rung/use_fiber.hpp>
 #include <rung/use_operation.hpp>

@@ -7,6 +7,7 @@
 #include <rung/detail/operation.hpp>
 #include <rung/detail/short_lock.hpp>
 #include <rung/operation_state.hpp>
+#include <rung/trace.hpp>
 #include <utility>
 
 namespace rung::detail {
@@ -94,7 +95,11 @@ public:
 
     /// Two references: the source's and the operation's.
     operation_core(destroy_function destroy, operation_state initial) noexcept
-        : word_(static_cast<std::uint64_t>(initial)), destroy_(destroy) {}
+        : word_(static_cast<std::uint64_t>(initial)), destroy_(destroy) {
+        if (is_traced()) [[unlikely]] {
+            trace_operation(this, operation_state::pending);
+        }
+    }
     operation_core(const operation_core&) = delete;
     operation_core& operator=(const operation_core&) = delete;
 
@@ -135,6 +140,9 @@ public:
 
     // The producer only, one thread at a time, before the end.
     void changed(operation_state to) noexcept {
+        if (is_traced()) [[unlikely]] {
+            trace_operation(this, operation_state::running);
+        }
         const std::uint64_t step =
             one_change + (static_cast<std::uint64_t>(to) - (word_.load(std::memory_order_relaxed) & state_mask));
         const std::uint64_t before = word_.fetch_add(step, std::memory_order_acq_rel);
@@ -144,6 +152,9 @@ public:
     }
     void changed() noexcept { changed(state()); }
     void finish(operation_state to) noexcept {
+        if (is_traced()) [[unlikely]] {
+            trace_operation(this, to);
+        }
         const std::uint64_t step =
             one_change + (static_cast<std::uint64_t>(to) - (word_.load(std::memory_order_relaxed) & state_mask));
         const std::uint64_t before = word_.fetch_add(step, std::memory_order_acq_rel);
