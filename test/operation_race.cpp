@@ -2,13 +2,15 @@
 // sanitizers.
 
 #include <atomic>
-#include <barrier>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/test/unit_test.hpp>
+#include <condition_variable>
+#include <cstddef>
 #include <memory>
+#include <mutex>
 #include <rung/rung.hpp>
 #include <string>
 #include <thread>
@@ -25,12 +27,37 @@ namespace {
 
 constexpr int rounds = 2'000;
 
+/// Where threads wait for each other. (A release store before its notify lets libstdc++'s
+/// std::barrier miss a sleeper.)
+class barrier {
+public:
+    explicit barrier(std::size_t threads) : threads_(threads) {}
+    void arrive_and_wait() {
+        std::unique_lock lock(mutex_);
+        const std::size_t phase = phase_;
+        if (++arrived_ == threads_) {
+            arrived_ = 0;
+            ++phase_;
+            all_here_.notify_all();
+        } else {
+            all_here_.wait(lock, [&] { return phase_ != phase; });
+        }
+    }
+
+private:
+    const std::size_t threads_;
+    std::mutex mutex_;
+    std::condition_variable all_here_;
+    std::size_t arrived_ = 0;  // guarded by mutex_
+    std::size_t phase_ = 0;    // guarded by mutex_
+};
+
 /// Calls the functions at the same time, each on a thread of its own, `rounds` times; `before` and
 /// `after` in between.
 template <class Before, class After, class... F>
 void at_once(Before before, After after, F... f) {
     const test::time_limit limit;
-    std::barrier line(sizeof...(F) + 1);
+    barrier line(sizeof...(F) + 1);
     const auto repeat = [&line](auto body) {
         return [&line, body] {
             for (int i = 0; i < rounds; ++i) {
