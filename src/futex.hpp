@@ -26,9 +26,9 @@ inline bool futex_wait(const std::atomic<std::uint32_t>* word, std::uint32_t exp
     constexpr std::int64_t second_ns = 1'000'000'000;
     const timespec deadline{deadline_ns / second_ns, deadline_ns % second_ns};
     // The form with a bit set takes a point in time, not a length.
-    const long result = ::syscall(SYS_futex, word, FUTEX_WAIT_BITSET | static_cast<int>(scope), expected,
-                                  deadline_ns == futex_forever ? nullptr : &deadline, nullptr,
-                                  FUTEX_BITSET_MATCH_ANY);
+    const long result = ::syscall(SYS_futex, word, FUTEX_WAIT_BITSET | static_cast<int>(scope),
+                                  expected, deadline_ns == futex_forever ? nullptr : &deadline,
+                                  nullptr, FUTEX_BITSET_MATCH_ANY);
     return result == 0 || errno != ETIMEDOUT;
 }
 

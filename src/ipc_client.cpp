@@ -40,7 +40,8 @@ private:
     /// An operation in a slot. Guarded by mutex_, but for what `look_at` has taken out.
     struct pending {
         source producer;
-        std::uint64_t number = 0;  // of the slot's use, so that a late request to cancel finds another
+        std::uint64_t number =
+            0;  // of the slot's use, so that a late request to cancel finds another
         bool active = false;
         bool running = false;
         progress last;
@@ -107,7 +108,8 @@ void client_core::cancel(std::size_t i, std::uint64_t number) noexcept {
 }
 
 void client_core::rung_for() {
-    take_all_news(memory_.header().to_client, memory_.slots(), [this](std::size_t i) { look_at(i); });
+    take_all_news(memory_.header().to_client, memory_.slots(),
+                  [this](std::size_t i) { look_at(i); });
 }
 
 /// Passes on what the server says of a slot.
@@ -208,28 +210,27 @@ client::client(boost::asio::any_io_executor ex, std::string_view path) {
     const auto endpoint = endpoint_of(path);
     unique_fd connection(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (connection.get() == -1 ||
-        ::setsockopt(connection.get(), SOL_SOCKET, SO_RCVTIMEO, &answer_limit, sizeof answer_limit) != 0 ||
-        ::connect(connection.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0) {
+        ::setsockopt(connection.get(), SOL_SOCKET, SO_RCVTIMEO, &answer_limit,
+                     sizeof answer_limit) != 0 ||
+        ::connect(connection.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) !=
+            0) {
         throw boost::system::system_error(errno, boost::system::system_category(),
                                           "rung::ipc::client: no server listens there");
     }
     setup s = receive_setup(connection.get());
     memory m = memory::open(s.memory.get());
-    auto link = make_link(ex, std::move(connection), std::move(s.to_client), std::move(s.to_server));
+    auto link =
+        make_link(ex, std::move(connection), std::move(s.to_client), std::move(s.to_server));
     core_ = std::make_shared<client_core>(std::move(m), std::move(link));
     core_->listen();
 }
 
-client::~client() {
-    core_->close();
-}
+client::~client() { core_->close(); }
 
 operation<bytes, progress> client::start(std::span<const std::byte> arguments) {
     return core_->start(arguments);
 }
 
-bool client::connected() const noexcept {
-    return core_->connected();
-}
+bool client::connected() const noexcept { return core_->connected(); }
 
 }  // namespace rung::ipc

@@ -30,7 +30,8 @@ protected:
 class link {
 public:
     virtual ~link() = default;
-    /// Begins to listen, with the first look at the memory. It does not keep its user, who keeps it.
+    /// Begins to listen, with the first look at the memory. It does not keep its user, who keeps
+    /// it.
     virtual void start(std::shared_ptr<link_user> user) = 0;
     /// Ends the link. Any thread.
     virtual void close() noexcept = 0;
@@ -94,8 +95,9 @@ private:
     }
     /// Nothing is ever sent on the socket once it is set up: what is readable is the end, or wrong.
     void await_end() {
-        socket_.async_read_some(boost::asio::buffer(&byte_, 1),
-                                [self = this->shared_from_this()](auto, std::size_t) { self->end(); });
+        socket_.async_read_some(
+            boost::asio::buffer(&byte_, 1),
+            [self = this->shared_from_this()](auto, std::size_t) { self->end(); });
     }
     void end() noexcept {
         if (!std::exchange(closed_, true)) {

@@ -22,9 +22,7 @@ using boost::system::system_error;
     throw system_error(errno, boost::system::system_category(), what);
 }
 
-constexpr std::size_t rounded(std::size_t n) noexcept {
-    return (n + 63) / 64 * 64;
-}
+constexpr std::size_t rounded(std::size_t n) noexcept { return (n + 63) / 64 * 64; }
 
 std::size_t size_of(std::size_t slots, std::size_t capacity) noexcept {
     return sizeof(memory_header) + slots * (sizeof(slot) + 2 * rounded(capacity));
@@ -96,12 +94,14 @@ memory memory::open(int fd) {
     memory_header start{};
     if (::fstat(fd, &status) == 0 && seals != -1 && (seals & F_SEAL_SHRINK) != 0 &&
         ::pread(fd, &start, sizeof start, 0) == sizeof start &&
-        start.magic == memory_header::expected_magic && start.slots > 0 && start.slots <= most_slots &&
-        start.capacity > 0 && start.capacity <= most_bytes && start.capacity % 64 == 0 &&
+        start.magic == memory_header::expected_magic && start.slots > 0 &&
+        start.slots <= most_slots && start.capacity > 0 && start.capacity <= most_bytes &&
+        start.capacity % 64 == 0 &&
         static_cast<std::uint64_t>(status.st_size) == size_of(start.slots, start.capacity)) {
         return {map(fd, size_of(start.slots, start.capacity)), start.slots, start.capacity};
     }
-    throw system_error(rung::error::bad_peer, "rung::ipc: the server's memory is not what it should be");
+    throw system_error(rung::error::bad_peer,
+                       "rung::ipc: the server's memory is not what it should be");
 }
 
 memory::~memory() {

@@ -40,7 +40,8 @@ private:
 struct alignas(64) slot {
     enum : std::uint32_t { idle, submitted, running, done, failed, cancelled };
 
-    std::atomic<std::uint32_t> state;   // `submitted` is the client's to write, the others the server's
+    std::atomic<std::uint32_t>
+        state;  // `submitted` is the client's to write, the others the server's
     std::atomic<std::uint32_t> cancel;  // the client's
     std::atomic<std::uint32_t> argument_length;
     std::atomic<std::uint32_t> result_length;
@@ -82,7 +83,9 @@ public:
     static memory open(int fd);
 
     memory(memory&& other) noexcept
-        : header_(std::exchange(other.header_, nullptr)), slots_(other.slots_), capacity_(other.capacity_) {}
+        : header_(std::exchange(other.header_, nullptr)),
+          slots_(other.slots_),
+          capacity_(other.capacity_) {}
     memory& operator=(memory&&) = delete;
     ~memory();
 

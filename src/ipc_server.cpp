@@ -208,8 +208,9 @@ void server_core::welcome(unique_fd client, const boost::asio::any_io_executor& 
         return;
     }
     const auto c = std::make_shared<connection>(
-        std::move(shared), make_link(ex, std::move(client), std::move(to_server), std::move(to_client)),
-        ex, shared_from_this());
+        std::move(shared),
+        make_link(ex, std::move(client), std::move(to_server), std::move(to_client)), ex,
+        shared_from_this());
     connections_.insert(c);
     clients_.store(connections_.size(), std::memory_order_relaxed);
     c->listen();
@@ -224,7 +225,8 @@ bool is_dead(const boost::asio::local::stream_protocol::endpoint& endpoint) {
     constexpr std::chrono::milliseconds between{10};
     for (int i = 0; i < tries; ++i) {
         const unique_fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        if (::connect(probe.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) == -1) {
+        if (::connect(probe.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) ==
+            -1) {
             return errno == ECONNREFUSED;
         }
         std::this_thread::sleep_for(between);
@@ -267,11 +269,11 @@ private:
         const auto endpoint = endpoint_of(path_);
         error_code ec;
         acceptor_.bind(endpoint, ec);
-        if (ec == boost::asio::error::address_in_use && path_.front() != '@') {
-            if (is_dead(endpoint)) {
+        if (ec == boost::asio::error::address_in_use && is_dead(endpoint)) {
+            if (path_.front() != '@') {
                 ::unlink(path_.c_str());
-                acceptor_.bind(endpoint, ec);
             }
+            acceptor_.bind(endpoint, ec);
         }
         if (ec) {
             throw system_error(ec, "rung::ipc::server: cannot listen at " + path_);
@@ -325,12 +327,8 @@ server::server(boost::asio::any_io_executor ex, std::string_view path, service s
     core_->listen();
 }
 
-server::~server() {
-    core_->close();
-}
+server::~server() { core_->close(); }
 
-std::size_t server::clients() const noexcept {
-    return core_->clients();
-}
+std::size_t server::clients() const noexcept { return core_->clients(); }
 
 }  // namespace rung::ipc

@@ -4,8 +4,9 @@
 namespace rung::detail {
 
 join_watcher::join_watcher() noexcept
-    : operation_watcher(wants::end, &join::told, [](operation*, action) { BOOST_ASSERT(false); },
-                        level::normal) {}
+    : operation_watcher(
+          wants::end, &join::told, [](operation*, action) { BOOST_ASSERT(false); }, level::normal) {
+}
 
 void join::begin(operation_core& outcome, join_watcher* watchers, std::size_t count) {
     watchers_ = watchers;

@@ -274,7 +274,8 @@ bool operation_core::wait(std::int64_t deadline_ns, std::int64_t spin_ns) const 
     }
     if (this_thread_state != nullptr) {
         throw boost::system::system_error(
-            boost::system::errc::make_error_code(boost::system::errc::resource_deadlock_would_occur),
+            boost::system::errc::make_error_code(
+                boost::system::errc::resource_deadlock_would_occur),
             "rung::operation: a thread that runs a context must not block; use async_wait, or wait "
             "on another thread");
     }

@@ -100,6 +100,7 @@ private:
     void note_events() noexcept;
     operation* pop(running_thread& self) noexcept;
     void execute_timed(operation* op);
+    static void execute_traced(operation* op);
     void look_around() noexcept;
     bool await_work(running_thread& self, lock_guard& lock, std::int64_t deadline_ns);
     bool poll_ring() noexcept;

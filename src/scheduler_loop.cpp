@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "guest_events.hpp"
+#include <rung/trace.hpp>
+
 #include "scheduler.hpp"
 
 namespace rung::detail {
@@ -85,6 +87,10 @@ operation* scheduler::next(running_thread& self, std::int64_t deadline_ns) {
             return true;
         }
     }
+    if (is_traced()) [[unlikely]] {
+        execute_traced(op);
+        return true;
+    }
     op->complete();
     return true;
 }
@@ -112,6 +118,16 @@ std::size_t scheduler::run(std::int64_t deadline_ns, std::size_t limit) {
         }
     }
     return n;
+}
+
+void scheduler::execute_traced(operation* op) {
+    struct end {
+        level track;
+        ~end() { trace_end(track); }
+    };
+    const end at_exit{op->level_};
+    trace_begin("handler", at_exit.track);
+    op->complete();
 }
 
 void scheduler::execute_timed(operation* op) {

@@ -19,8 +19,6 @@ void short_lock::wait() noexcept {
     }
 }
 
-void short_lock::wake() noexcept {
-    futex_wake(&word_, 1);
-}
+void short_lock::wake() noexcept { futex_wake(&word_, 1); }
 
 }  // namespace rung::detail

@@ -89,9 +89,9 @@ std::size_t track(std::size_t thread, level l) noexcept {
 }
 
 void write_event(std::ostream& out, const event& e, std::size_t thread) {
-    out << ",\n{\"pid\":1,\"tid\":" << track(thread, e.track) << ",\"ts\":" << e.time_ns / 1000 << '.'
-        << static_cast<char>('0' + e.time_ns / 100 % 10) << static_cast<char>('0' + e.time_ns / 10 % 10)
-        << static_cast<char>('0' + e.time_ns % 10);
+    out << ",\n{\"pid\":1,\"tid\":" << track(thread, e.track) << ",\"ts\":" << e.time_ns / 1000
+        << '.' << static_cast<char>('0' + e.time_ns / 100 % 10)
+        << static_cast<char>('0' + e.time_ns / 10 % 10) << static_cast<char>('0' + e.time_ns % 10);
     switch (e.what) {
         case event::kind::begin:
             out << ",\"ph\":\"B\",\"name\":\"" << static_cast<const char*>(e.subject) << "\"}";
@@ -102,7 +102,9 @@ void write_event(std::ostream& out, const event& e, std::size_t thread) {
         case event::kind::operation:
             // An operation is an asynchronous event: begun pending, ended in its final state.
             out << ",\"ph\":\""
-                << (e.state == operation_state::pending ? 'b' : is_final(e.state) ? 'e' : 'n')
+                << (e.state == operation_state::pending ? 'b'
+                    : is_final(e.state)                 ? 'e'
+                                                        : 'n')
                 << R"(","cat":"operation","name":"operation","id":")" << e.subject
                 << R"(","args":{"state":")" << e.state << "\"}}";
             break;
@@ -115,9 +117,7 @@ void trace_begin(const char* name, level l) noexcept {
     add({event::kind::begin, l, {}, clock::now_ns(), name});
 }
 
-void trace_end(level l) noexcept {
-    add({event::kind::end, l, {}, clock::now_ns(), nullptr});
-}
+void trace_end(level l) noexcept { add({event::kind::end, l, {}, clock::now_ns(), nullptr}); }
 
 void trace_operation(const operation_core* which, operation_state to) noexcept {
     add({event::kind::operation, level::normal, to, clock::now_ns(), which});
@@ -132,9 +132,7 @@ void start() {
     rung::detail::tracing.store(true, std::memory_order_relaxed);
 }
 
-void stop() noexcept {
-    rung::detail::tracing.store(false, std::memory_order_relaxed);
-}
+void stop() noexcept { rung::detail::tracing.store(false, std::memory_order_relaxed); }
 
 void write(std::ostream& out) {
     using namespace rung::detail;
@@ -149,7 +147,8 @@ void write(std::ostream& out) {
             continue;
         }
         for (const level l : {level::high, level::normal, level::low}) {
-            out << ",\n" << R"({"ph":"M","pid":1,"tid":)" << track(t, l)
+            out << ",\n"
+                << R"({"ph":"M","pid":1,"tid":)" << track(t, l)
                 << R"(,"name":"thread_name","args":{"name":"thread )" << t + 1 << ", " << name_of(l)
                 << "\"}}";
         }

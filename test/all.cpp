@@ -132,7 +132,8 @@ BOOST_AUTO_TEST_CASE(cancel_asks_all_of_them) {
 
 BOOST_AUTO_TEST_CASE(joins_nest) {
     batch<int> left(2), right(2);
-    auto op = rung::all(rung::all(std::move(left.operations)), rung::all(std::move(right.operations)));
+    auto op =
+        rung::all(rung::all(std::move(left.operations)), rung::all(std::move(right.operations)));
     right.sources[1].set_done(4);
     left.sources[0].set_done(1);
     left.sources[1].set_done(2);
@@ -141,7 +142,8 @@ BOOST_AUTO_TEST_CASE(joins_nest) {
     BOOST_TEST(l[1] + r[0] == 5);
 
     batch<int> inner(1), outer(1);
-    auto nested = rung::all(rung::all(std::move(inner.operations)), rung::all(std::move(outer.operations)));
+    auto nested =
+        rung::all(rung::all(std::move(inner.operations)), rung::all(std::move(outer.operations)));
     outer.sources[0].set_failed(refused);
     BOOST_TEST(inner.sources[0].cancel_requested());
     inner.sources.clear();

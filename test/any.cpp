@@ -46,8 +46,8 @@ BOOST_AUTO_TEST_CASE(values_of_several_types_come_as_a_variant) {
     const auto result = op.get();
     BOOST_TEST(result.index == 1U);
     BOOST_TEST(std::get<1>(result.value) == "won");
-    static_assert(std::is_same_v<decltype(result.value),
-                                 std::variant<int, std::string, std::monostate>>);
+    static_assert(
+        std::is_same_v<decltype(result.value), std::variant<int, std::string, std::monostate>>);
 }
 
 BOOST_AUTO_TEST_CASE(without_values_there_is_the_index) {
@@ -126,7 +126,8 @@ BOOST_AUTO_TEST_CASE(a_race_of_joins) {
     auto [a, first] = make_operation<int>();
     auto [b, second] = make_operation<int>();
     auto [c, third] = make_operation<int>();
-    auto op = rung::any(rung::all(std::move(first), std::move(second)), rung::all(std::move(third)));
+    auto op =
+        rung::any(rung::all(std::move(first), std::move(second)), rung::all(std::move(third)));
     for (auto* s : {&a, &b}) {
         s->on_cancel([s] { s->set_cancelled(); });
     }

@@ -112,11 +112,14 @@ BOOST_AUTO_TEST_CASE(a_length_that_cannot_be_ends_the_connection) {
 struct raw_server {
     raw_server() : name(fresh_name()), listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
         const auto endpoint = ipc::endpoint_of(name);
-        BOOST_REQUIRE(::bind(listener.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) == 0);
+        BOOST_REQUIRE(
+            ::bind(listener.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) == 0);
         BOOST_REQUIRE(::listen(listener.get(), 4) == 0);
     }
     /// Takes the next client in.
-    ipc::unique_fd accept() const { return ipc::unique_fd(::accept(listener.get(), nullptr, nullptr)); }
+    ipc::unique_fd accept() const {
+        return ipc::unique_fd(::accept(listener.get(), nullptr, nullptr));
+    }
 
     std::string name;
     ipc::unique_fd listener;
@@ -156,7 +159,8 @@ BOOST_AUTO_TEST_CASE(a_client_survives_any_bytes) {
 
 BOOST_AUTO_TEST_CASE(a_result_that_cannot_be_fails_the_operation) {
     const time_limit limit;
-    for (const auto& wrong : {std::pair(std::uint32_t{ipc::slot::done}, 1'000U), std::pair(77U, 1U)}) {
+    for (const auto& wrong :
+         {std::pair(std::uint32_t{ipc::slot::done}, 1'000U), std::pair(77U, 1U)}) {
         running_context loop;
         const raw_server hostile;
         auto [m, fd] = ipc::memory::create(1, 64);

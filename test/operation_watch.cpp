@@ -1,21 +1,15 @@
-// Watching by callback and by every completion token, where callbacks run, and how watching ends.
+// Watching by callback: where callbacks run, what they are told, and how watching ends.
 
 #include "allocations.hpp"
 
 #include <atomic>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/deferred.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/use_future.hpp>
 #include <boost/test/unit_test.hpp>
 #include <memory>
 #include <rung/rung.hpp>
@@ -65,7 +59,8 @@ BOOST_AUTO_TEST_CASE(several_watchers_get_the_value_each_in_their_order) {
         op.async_wait(once([&seen, name](error_code, std::string v) { seen.push_back(name + v); }));
     }
     source.set_done("!");
-    BOOST_TEST(seen == (std::vector<std::string>{"a!", "b!", "c!"}), boost::test_tools::per_element());
+    BOOST_TEST(seen == (std::vector<std::string>{"a!", "b!", "c!"}),
+               boost::test_tools::per_element());
     BOOST_TEST(op.get() == "!");
 }
 
@@ -118,7 +113,8 @@ BOOST_AUTO_TEST_CASE(watching_outlives_the_operation) {
     source.set_done(4);
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(a_handler_runs_on_its_executor_and_keeps_it_at_work, Context, contexts) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_handler_runs_on_its_executor_and_keeps_it_at_work, Context,
+                              contexts) {
     Context ctx;
     for (const bool erased : {false, true}) {
         for (const bool ended : {false, true}) {
@@ -133,7 +129,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_handler_runs_on_its_executor_and_keeps_it_at_wor
                 BOOST_TEST(v == 6);
             };
             if (erased) {
-                op.async_wait(asio::bind_executor(asio::any_io_executor(ctx.get_executor()), once(handler)));
+                op.async_wait(
+                    asio::bind_executor(asio::any_io_executor(ctx.get_executor()), once(handler)));
             } else {
                 op.async_wait(asio::bind_executor(ctx.get_executor(), once(handler)));
             }
@@ -155,9 +152,8 @@ BOOST_AUTO_TEST_CASE(a_handler_may_run_in_a_strand_or_in_a_pool) {
     auto strand = asio::make_strand(pool.get_executor());
     auto [source, op] = make_operation();
     std::atomic<int> calls{0};
-    op.async_wait(asio::bind_executor(strand, [&](error_code) {
-        calls += strand.running_in_this_thread() ? 1 : 100;
-    }));
+    op.async_wait(asio::bind_executor(
+        strand, [&](error_code) { calls += strand.running_in_this_thread() ? 1 : 100; }));
     op.async_wait(asio::bind_executor(pool, [&](error_code) {
         calls += pool.get_executor().running_in_this_thread() ? 10 : 100;
     }));
@@ -195,8 +191,9 @@ BOOST_AUTO_TEST_CASE(the_next_change_is_told_once) {
     op.async_next(once(note));
     source.set_done(1);
     op.async_next(once(note));  // of what has ended at once
-    BOOST_TEST(seen == (std::vector<state>{state::running, state::running, state::done, state::done}),
-               boost::test_tools::per_element());
+    BOOST_TEST(
+        seen == (std::vector<state>{state::running, state::running, state::done, state::done}),
+        boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(a_change_that_came_before_is_not_missed) {
@@ -272,7 +269,9 @@ BOOST_AUTO_TEST_CASE(a_function_that_comes_after_the_end_is_called_for_it) {
     BOOST_TEST(inline_calls == 1);
     for (const auto how : {rung::delivery::latest, rung::delivery::each}) {
         int calls = 0;
-        op.watch(asio::bind_executor(ctx, [&](state s) { calls += s == state::cancelled ? 1 : 100; }), how);
+        op.watch(
+            asio::bind_executor(ctx, [&](state s) { calls += s == state::cancelled ? 1 : 100; }),
+            how);
         ctx.run();
         ctx.restart();
         BOOST_TEST(calls == 1);
@@ -300,7 +299,8 @@ BOOST_AUTO_TEST_CASE(a_slot_ends_the_waiting_and_not_the_operation) {
     asio::cancellation_signal first, second, third;
     error_code seen;
     state at{};
-    op.async_wait(asio::bind_cancellation_slot(first.slot(), once([&](error_code ec, int) { seen = ec; })));
+    op.async_wait(
+        asio::bind_cancellation_slot(first.slot(), once([&](error_code ec, int) { seen = ec; })));
     op.async_next(asio::bind_cancellation_slot(second.slot(), once([&](state s) { at = s; })));
     op.watch(asio::bind_cancellation_slot(third.slot(), never()));
     source.cancel_requested();
@@ -337,78 +337,6 @@ BOOST_AUTO_TEST_CASE(a_signal_may_go_before_the_operation_ends) {
     source.set_done();
 }
 
-BOOST_AUTO_TEST_CASE(a_future_gets_the_value_or_the_error) {
-    auto [source, op] = make_operation<int>();
-    auto before = op.async_wait(asio::use_future);
-    source.set_done(9);
-    BOOST_TEST(before.get() == 9);
-    BOOST_TEST(op.async_wait(asio::use_future).get() == 9);
-    auto [failing, failed] = make_operation<int>();
-    auto future = failed.async_wait(asio::use_future);
-    failing.set_failed(refused);
-    BOOST_TEST(thrown_by([&] { future.get(); }) == refused);
-    auto mapped = op.async_wait(asio::use_future([](error_code, int v) { return v + 1; }));
-    BOOST_TEST(mapped.get() == 10);
-}
-
-BOOST_AUTO_TEST_CASE(a_deferred_wait_may_outlive_the_operation) {
-    auto [source, op] = make_operation<int>();
-    auto deferred = op.async_wait(asio::deferred);
-    auto by_default = op.async_wait();
-    op = {};
-    source.set_done(2);
-    int sum = 0;
-    std::move(deferred)(once([&](error_code, int v) { sum += v; }));
-    std::move(by_default)(once([&](error_code, int v) { sum += v; }));
-    BOOST_TEST(sum == 4);
-}
-
-asio::awaitable<void> follow(rung::operation<int, int>& op, std::vector<int>& seen, int& result) {
-    auto changes = op.changes();
-    while (!op.ready()) {
-        co_await op.async_next(changes, asio::use_awaitable);
-        changes = op.changes();
-        seen.push_back(op.progress());
-    }
-    result = co_await op.async_wait(asio::use_awaitable);
-}
-
-BOOST_AUTO_TEST_CASE_TEMPLATE(a_coroutine_follows_an_operation, Context, contexts) {
-    Context ctx;
-    auto [source, op] = make_operation<int, int>();
-    std::vector<int> seen;
-    int result = 0;
-    asio::co_spawn(ctx, follow(op, seen, result), asio::detached);
-    ctx.poll();
-    for (int i = 1; i < 4; ++i) {
-        source.set_progress(i);
-        ctx.poll();
-    }
-    source.set_done(42);
-    ctx.run();
-    BOOST_TEST(seen == (std::vector<int>{1, 2, 3, 3}), boost::test_tools::per_element());
-    BOOST_TEST(result == 42);
-}
-
-BOOST_AUTO_TEST_CASE(a_coroutine_is_cancelled_while_it_waits) {
-    rung::io_context ctx;
-    auto [source, op] = make_operation<int>();
-    asio::cancellation_signal signal;
-    error_code seen;
-    asio::co_spawn(
-        ctx,
-        [&op = op, &seen]() -> asio::awaitable<void> {
-            auto [ec, value] = co_await op.async_wait(asio::as_tuple(asio::use_awaitable));
-            seen = ec;
-        },
-        asio::bind_cancellation_slot(signal.slot(), once()));
-    ctx.poll();
-    signal.emit(asio::cancellation_type::terminal);
-    ctx.run();
-    BOOST_TEST(seen == aborted);
-    source.set_done(1);
-}
-
 BOOST_AUTO_TEST_CASE(a_context_that_goes_takes_its_watchers_along) {
     auto [source, op] = make_operation<int, int>();
     auto ctx = std::make_unique<rung::io_context>();
@@ -434,20 +362,6 @@ BOOST_AUTO_TEST_CASE(cancellation_may_be_called_back_on_an_executor) {
     second.on_cancel(asio::bind_executor(ctx, never()));
     late.cancel();
     second.set_done();  // before the function's turn has come
-    ctx.run();
-}
-
-BOOST_AUTO_TEST_CASE(a_thread_of_the_loop_is_refused_to_block) {
-    rung::io_context ctx;
-    auto [source, op] = make_operation<int>();
-    asio::post(ctx, [&op = op, &source = source] {
-        BOOST_TEST(thrown_by([&] { op.wait(); }) == deadlock);
-        BOOST_TEST(thrown_by([&] { op.wait_for(1s); }) == deadlock);
-        BOOST_TEST(thrown_by([&] { op.get(); }) == deadlock);
-        BOOST_TEST(!op.wait_for(0s));
-        source.set_done(1);
-        BOOST_TEST(op.get() == 1);
-    });
     ctx.run();
 }
 

@@ -36,7 +36,9 @@ using socket_of =
 
 template <class Context>
 struct socket_pair {
-    explicit socket_pair(Context& ctx) : near(ctx), far(ctx) { asio::local::connect_pair(near, far); }
+    explicit socket_pair(Context& ctx) : near(ctx), far(ctx) {
+        asio::local::connect_pair(near, far);
+    }
     socket_of<Context> near, far;
 };
 
@@ -44,7 +46,8 @@ struct socket_pair {
 template <class Context>
 class background {
 public:
-    explicit background(Context& ctx) : work_(asio::make_work_guard(ctx)), thread_([&ctx] { ctx.run(); }) {}
+    explicit background(Context& ctx)
+        : work_(asio::make_work_guard(ctx)), thread_([&ctx] { ctx.run(); }) {}
     ~background() {
         work_.reset();
         thread_.join();
@@ -172,7 +175,8 @@ template <class Signature, class... Args>
 auto async_complete(auto executor, Args... args) {
     return asio::async_initiate<const rung::use_operation_t&, Signature>(
         [=](auto handler) {
-            asio::post(executor, [h = std::move(handler), args...]() mutable { h(std::move(args)...); });
+            asio::post(executor,
+                       [h = std::move(handler), args...]() mutable { h(std::move(args)...); });
         },
         rung::use_operation);
 }
@@ -183,7 +187,8 @@ BOOST_AUTO_TEST_CASE(a_signature_decides_the_value_type) {
     rung::operation<> nothing = async_complete<void()>(ex);
     rung::operation<> code = async_complete<void(error_code)>(ex, error_code());
     rung::operation<int> value = async_complete<void(int)>(ex, 1);
-    rung::operation<int> code_and_value = async_complete<void(error_code, int)>(ex, error_code(), 2);
+    rung::operation<int> code_and_value =
+        async_complete<void(error_code, int)>(ex, error_code(), 2);
     rung::operation<std::tuple<int, std::string>> several =
         async_complete<void(error_code, int, std::string)>(ex, error_code(), 3, std::string("x"));
     rung::operation<int> thrown = async_complete<void(std::exception_ptr, int)>(
@@ -191,7 +196,8 @@ BOOST_AUTO_TEST_CASE(a_signature_decides_the_value_type) {
     rung::operation<int> not_thrown =
         async_complete<void(std::exception_ptr, int)>(ex, std::exception_ptr(), 4);
     rung::operation<std::string> by_reference =
-        async_complete<void(const error_code&, const std::string&)>(ex, error_code(), std::string("y"));
+        async_complete<void(const error_code&, const std::string&)>(ex, error_code(),
+                                                                    std::string("y"));
     rung::operation<> failed = async_complete<void(error_code)>(ex, refused);
     ctx.run();
     BOOST_TEST(nothing.state() == state::done);

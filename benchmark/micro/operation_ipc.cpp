@@ -55,7 +55,8 @@ void serve(const std::string& name, int ready) {
 
 void operation(benchmark::State& state) {
     const two_cores cores;
-    const std::string name = "@rung-bench-" + std::to_string(::getpid());
+    static int uses = 0;
+    const std::string name = "@rung-bench-" + std::to_string(::getpid()) + "-" + std::to_string(++uses);
     int ready[2];
     char byte = 0;
     if (::pipe(ready) != 0)

@@ -38,7 +38,8 @@ private:
     void take(const joined_pack<Ops...>& ops) {
         [&]<std::size_t... I>(std::index_sequence<I...>) {
             this->value.emplace(take_value(ops.template get<I>(), I == this->told_last())...);
-        }(std::index_sequence_for<Ops...>{});
+        }
+        (std::index_sequence_for<Ops...>{});
     }
     template <class Op>
     void take(const joined_range<Op>& ops) {
@@ -64,8 +65,8 @@ private:
 ///
 /// Example: `auto [page, user] = rung::all(std::move(a), std::move(b)).get();`
 template <class... T, class... Progress>
-requires(sizeof...(T) != 0)
-operation<detail::all_of_pack<T...>> all(operation<T, Progress>... ops) {
+requires(sizeof...(T) !=
+         0) operation<detail::all_of_pack<T...>> all(operation<T, Progress>... ops) {
     return detail::make_join<detail::all_storage, detail::all_of_pack<T...>>(
         detail::joined_pack<operation<T, Progress>...>(std::move(ops)...));
 }

@@ -16,18 +16,18 @@ struct any_result {
 
 namespace detail {
 
-/// The value of `any` over operations with values `T…`: their type if it is one, else a variant with
-/// an alternative for each, in which `std::monostate` stands for void; the index alone where there
-/// are none.
+/// The value of `any` over operations with values `T…`: their type if it is one, else a variant
+/// with an alternative for each, in which `std::monostate` stands for void; the index alone where
+/// there are none.
 template <class First, class... Rest>
 struct any_of {
     static constexpr bool one_type = (std::is_same_v<First, Rest> && ...);
-    using type = any_result<std::conditional_t<one_type, joined_value<First>,
-                                               std::variant<joined_value<First>, joined_value<Rest>...>>>;
+    using type =
+        any_result<std::conditional_t<one_type, joined_value<First>,
+                                      std::variant<joined_value<First>, joined_value<Rest>...>>>;
 };
 template <class First, class... Rest>
-requires(std::is_void_v<First> && (std::is_void_v<Rest> && ...))
-struct any_of<First, Rest...> {
+requires(std::is_void_v<First> && (std::is_void_v<Rest> && ...)) struct any_of<First, Rest...> {
     using type = std::size_t;
 };
 
@@ -58,7 +58,8 @@ private:
     void take(const joined_pack<Ops...>& ops) {
         [&]<std::size_t... I>(std::index_sequence<I...>) {
             static_cast<void>(((I == this->decisive() && (take_at<I>(ops), true)) || ...));
-        }(std::index_sequence_for<Ops...>{});
+        }
+        (std::index_sequence_for<Ops...>{});
     }
     template <std::size_t I, class... Ops>
     void take_at(const joined_pack<Ops...>& ops) {
@@ -83,20 +84,20 @@ private:
 ///
 /// The others are then asked to cancel, and the outcome is reported when all have ended, so that
 /// nothing of theirs is in use any more. If none is done it ends as the one did that ended first.
-/// Values of one type come as that type, of several as a `std::variant` with an alternative for each
-/// operation; where none has a value the result is the index, a `std::size_t`. `cancel()` asks all
-/// of them. Otherwise as `all`.
+/// Values of one type come as that type, of several as a `std::variant` with an alternative for
+/// each operation; where none has a value the result is the index, a `std::size_t`. `cancel()` asks
+/// all of them. Otherwise as `all`.
 ///
 /// Example: `auto [index, answer] = rung::any(ask(primary), ask(replica)).get();`
 template <class... T, class... Progress>
-requires(sizeof...(T) != 0)
-operation<typename detail::any_of<T...>::type> any(operation<T, Progress>... ops) {
+requires(sizeof...(T) !=
+         0) operation<typename detail::any_of<T...>::type> any(operation<T, Progress>... ops) {
     return detail::make_join<detail::any_storage, typename detail::any_of<T...>::type>(
         detail::joined_pack<operation<T, Progress>...>(std::move(ops)...));
 }
 
-/// Equivalent to `any(operation…)` for the elements of a range, which are taken out of it. Fails with
-/// `asio::error::invalid_argument` where the range is empty.
+/// Equivalent to `any(operation…)` for the elements of a range, which are taken out of it. Fails
+/// with `asio::error::invalid_argument` where the range is empty.
 template <detail::operation_range R>
 auto any(R&& range) {
     using element = std::ranges::range_value_t<R>;

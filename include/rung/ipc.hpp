@@ -14,10 +14,10 @@
 
 /// Operations across processes: a server publishes them, clients start and watch them.
 ///
-/// Server and client share one piece of memory a connection, in which each operation has a slot with
-/// its arguments, state, progress and result; an eventfd each way wakes the other side if it sleeps,
-/// and a Unix socket tells of its death. Neither side trusts the other: indices and lengths are
-/// checked on a copy before use, and what cannot be right ends the connection.
+/// Server and client share one piece of memory a connection, in which each operation has a slot
+/// with its arguments, state, progress and result; an eventfd each way wakes the other side if it
+/// sleeps, and a Unix socket tells of its death. Neither side trusts the other: indices and lengths
+/// are checked on a copy before use, and what cannot be right ends the connection.
 namespace rung::ipc {
 
 namespace detail {
@@ -59,15 +59,16 @@ struct server_options {
 ///
 /// It serves on the executor given; one that several threads run must be a strand. While it exists
 /// the executor has work. Its destruction closes the connections, which abandons the clients'
-/// operations, and asks what it publishes to cancel; it may be destroyed on any thread, but not after
-/// its context.
-/// Errors: the constructor throws `system_error` naming cause and cure. A path that a dead server
-/// left behind is taken over; one that begins with `@` is a name without a file (abstract).
+/// operations, and asks what it publishes to cancel; it may be destroyed on any thread, but not
+/// after its context. Errors: the constructor throws `system_error` naming cause and cure. A path
+/// that a dead server left behind is taken over; one that begins with `@` is a name without a file
+/// (abstract).
 ///
 /// Example:
 ///
 ///     rung::ipc::server server(ctx, "/run/app.ipc", [&](rung::ipc::bytes arguments) {
-///         return rung::offload<rung::ipc::progress>(pool, [=](auto& handle) { return work(arguments, handle); });
+///         return rung::offload<rung::ipc::progress>(pool, [=](auto& handle) { return
+///         work(arguments, handle); });
 ///     });
 class server {
 public:
@@ -90,9 +91,9 @@ private:
 /// Starts operations in a server's process.
 ///
 /// What it learns of them it learns on the executor given, which must be run and, if by several
-/// threads, be a strand. While connected the executor has work; it must outlive the client. When the server dies or closes, and
-/// when the client is destroyed, what is in flight fails with `error::abandoned`; when the server
-/// sends what cannot be right, with `error::bad_peer`.
+/// threads, be a strand. While connected the executor has work; it must outlive the client. When
+/// the server dies or closes, and when the client is destroyed, what is in flight fails with
+/// `error::abandoned`; when the server sends what cannot be right, with `error::bad_peer`.
 /// Thread-safety: `start`, `connected` and the operations: any thread.
 /// Errors: the constructor connects, for which it may block for some seconds if the server does not
 /// answer, and throws `system_error`.

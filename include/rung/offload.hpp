@@ -51,8 +51,7 @@ public:
 private:
     struct nothing {};
     using report = std::conditional_t<std::is_void_v<Progress>, nothing, Progress>;
-    using setter =
-        std::conditional_t<std::is_void_v<Progress>, nothing, void (*)(void*, report&&)>;
+    using setter = std::conditional_t<std::is_void_v<Progress>, nothing, void (*)(void*, report&&)>;
 
     void* source_;
     detail::operation_core& core_;
@@ -66,8 +65,8 @@ struct offload_result {
     using type = std::decay_t<std::invoke_result_t<F&>>;
 };
 template <class F, class Progress>
-requires std::invocable<F&, offload_handle<Progress>&>
-struct offload_result<F, Progress> {
+requires std::invocable < F&, offload_handle<Progress>
+& > struct offload_result<F, Progress> {
     using type = std::decay_t<std::invoke_result_t<F&, offload_handle<Progress>&>>;
 };
 
@@ -106,13 +105,13 @@ struct offload_task {
 
 }  // namespace detail
 
-/// Runs `f()` or `f(offload_handle<Progress>&)` on an executor, of another context or a thread pool,
-/// as an operation: pending until it begins, done with what it returns.
+/// Runs `f()` or `f(offload_handle<Progress>&)` on an executor, of another context or a thread
+/// pool, as an operation: pending until it begins, done with what it returns.
 ///
 /// An exception fails the operation, that of `operation_aborted` cancels it. `cancel()` before the
-/// function begins keeps it from running; after that it is for the function to look. If the executor
-/// drops the function the operation fails with `error::abandoned`.
-/// Throws what `asio::post` throws.
+/// function begins keeps it from running; after that it is for the function to look. If the
+/// executor drops the function the operation fails with `error::abandoned`. Throws what
+/// `asio::post` throws.
 ///
 /// Example:
 ///
@@ -123,13 +122,12 @@ struct offload_task {
 ///     });
 ///     hash.async_wait(asio::bind_executor(ctx, [](error_code ec, digest d) { … }));
 template <class Progress = void, class Executor, class F>
-requires(detail::standard_executor<Executor>)
-auto offload(const Executor& ex, F&& f) {
+requires(detail::standard_executor<Executor>) auto offload(const Executor& ex, F&& f) {
     using function = std::decay_t<F>;
     using value = typename detail::offload_result<function, Progress>::type;
     auto [source, op] = make_operation<value, Progress>();
-    boost::asio::post(ex, detail::offload_task<function, value, Progress>{std::forward<F>(f),
-                                                                          std::move(source)});
+    boost::asio::post(
+        ex, detail::offload_task<function, value, Progress>{std::forward<F>(f), std::move(source)});
     return std::move(op);
 }
 

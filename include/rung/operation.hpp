@@ -64,8 +64,8 @@ class operation {
 public:
     using value_type = T;
     using progress_type = Progress;
-    /// Of `async_wait`: `void(error_code)` for `T` void, else `void(error_code, T)`; a `T` without a
-    /// default constructor comes as `std::optional<T>`.
+    /// Of `async_wait`: `void(error_code)` for `T` void, else `void(error_code, T)`; a `T` without
+    /// a default constructor comes as `std::optional<T>`.
     using end_signature = typename signature<T>::type;
     /// Of `async_next`.
     using change_signature = void(operation_state);
@@ -98,10 +98,10 @@ public:
     }
 
     /// Blocks until the end, looking for it without sleeping for `spin` at first; gives the final
-    /// state. Errors: a thread that is inside `run…` or `poll…` of a `rung::io_context`, and so in a
-    /// fiber there, gets `system_error` with `resource_deadlock_would_occur`, unless the end has come:
-    /// to wait there would stop the loop, maybe for ever. In a loop of another library this cannot be
-    /// noticed.
+    /// state. Errors: a thread that is inside `run…` or `poll…` of a `rung::io_context`, and so in
+    /// a fiber there, gets `system_error` with `resource_deadlock_would_occur`, unless the end has
+    /// come: to wait there would stop the loop, maybe for ever. In a loop of another library this
+    /// cannot be noticed.
     operation_state wait(std::chrono::nanoseconds spin = {}) const {
         storage_->wait(no_deadline, spin.count());
         return state();
@@ -116,8 +116,9 @@ public:
         const std::int64_t now = clock::now_ns();
         const std::chrono::duration<double, std::nano> wish = d;
         const auto most = static_cast<double>(no_deadline - now) / 2;  // an hour or a hundred years
-        return storage_->wait(wish.count() >= most ? no_deadline
-                                                   : now + std::chrono::ceil<std::chrono::nanoseconds>(d).count(),
+        return storage_->wait(wish.count() >= most
+                                  ? no_deadline
+                                  : now + std::chrono::ceil<std::chrono::nanoseconds>(d).count(),
                               spin.count());
     }
     /// As `wait()`, until that time at most; whether it has ended.
@@ -145,10 +146,10 @@ public:
     /// not listen. Only the first one counts. What the producer gave to `on_cancel` runs inside.
     void cancel() const { storage_->cancel(); }
 
-    /// Completes at the end, with the error (see `error`) and the value. Signature: `end_signature`.
-    /// Cancellation (any type) ends the waiting, with `operation_aborted`, and leaves the operation
-    /// alone. It holds work on the handler's executor, keeps what it needs of the operation, and
-    /// allocates by the handler's allocator or recycles.
+    /// Completes at the end, with the error (see `error`) and the value. Signature:
+    /// `end_signature`. Cancellation (any type) ends the waiting, with `operation_aborted`, and
+    /// leaves the operation alone. It holds work on the handler's executor, keeps what it needs of
+    /// the operation, and allocates by the handler's allocator or recycles.
     template <class Token = boost::asio::deferred_t>
     auto async_wait(Token&& token = {}) const {
         return boost::asio::async_initiate<Token, end_signature>(
@@ -203,9 +204,9 @@ private:
 /// Exactly one of the `set_…` that end it is called once, after which the source is empty. A source
 /// that is destroyed, or assigned to, before that fails the operation with `error::abandoned`.
 /// Preconditions: not empty, but for `valid`, `cancel_requested`, moves and destruction; any other
-/// call on an empty source asserts, and does nothing where assertions are off, so that a final state
-/// is final.
-/// Thread-safety: one thread at a time; every thread may use the operation meanwhile.
+/// call on an empty source asserts, and does nothing where assertions are off, so that a final
+/// state is final. Thread-safety: one thread at a time; every thread may use the operation
+/// meanwhile.
 template <class T, class Progress>
 class operation_source {
     using storage = detail::operation_storage<T, Progress>;
@@ -251,7 +252,8 @@ public:
             end(operation_state::done);
         }
     }
-    /// Ends it with an error, which must be one; and with what was achieved that far, if it is said.
+    /// Ends it with an error, which must be one; and with what was achieved that far, if it is
+    /// said.
     template <class... Args>
     void set_failed(boost::system::error_code e, Args&&... partial) {
         if (usable()) {
@@ -280,9 +282,10 @@ public:
     bool cancel_requested() const noexcept {
         return storage_ != nullptr && storage_->cancel_requested();
     }
-    /// Runs `f()` when the client asks for the end; now, if it has. Once at most, in the thread that
-    /// asks or on the function's associated executor; never after the end, for which the source waits
-    /// if it runs in another thread. A second function replaces the first. It must not throw.
+    /// Runs `f()` when the client asks for the end; now, if it has. Once at most, in the thread
+    /// that asks or on the function's associated executor; never after the end, for which the
+    /// source waits if it runs in another thread. A second function replaces the first. It must not
+    /// throw.
     template <class F>
     void on_cancel(F&& f) {
         if (usable()) {

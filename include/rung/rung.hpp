@@ -26,6 +26,7 @@
 #include <rung/stack_overflow.hpp>
 #include <rung/stack_pool.hpp>
 #include <rung/statistics.hpp>
+#include <rung/trace.hpp>
 #include <rung/this_fiber.hpp>
 #include <rung/use_fiber.hpp>
 #include <rung/use_operation.hpp>

@@ -10,8 +10,8 @@
 /// A picture of what ran when, for chrome://tracing or https://ui.perfetto.dev.
 ///
 /// While it is on, the operations of the process, the handlers of every `rung::io_context` and the
-/// program's own spans are recorded; each thread has a track for each priority. While it is off, each
-/// place that could record costs one load.
+/// program's own spans are recorded; each thread has a track for each priority. While it is off,
+/// each place that could record costs one load.
 ///
 /// Example:
 ///
@@ -39,9 +39,7 @@ class operation_core;
 
 /// Whether anything is recorded.
 extern std::atomic<bool> tracing;
-inline bool is_traced() noexcept {
-    return tracing.load(std::memory_order_relaxed);
-}
+inline bool is_traced() noexcept { return tracing.load(std::memory_order_relaxed); }
 
 // Each adds an event of now to those of this thread.
 void trace_begin(const char* name, level track) noexcept;
@@ -53,9 +51,7 @@ void trace_operation(const operation_core* which, operation_state to) noexcept;
 namespace rung::trace {
 
 /// Whether anything is recorded. One load.
-inline bool enabled() noexcept {
-    return detail::is_traced();
-}
+inline bool enabled() noexcept { return detail::is_traced(); }
 
 /// Records how long a scope takes, on this thread's track of normal priority: a fiber's turn, a
 /// phase of the program. The name must outlive the recording, like a literal. Spans nest.

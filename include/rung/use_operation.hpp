@@ -26,10 +26,10 @@ struct use_operation_t {
 /// cancelled, any other error failed; what else the handler got is there as `value()`. Where the
 /// handler is destroyed without a call the operation fails with `error::abandoned`.
 ///
-/// `cancel()` emits `cancellation_type::all` in the operation's cancellation slot. It does so on the
-/// I/O object's executor, as Asio demands, and may be called on any thread. An initiating function
-/// whose initiation names no executor gets the signal in the thread that cancels; an executor that
-/// several threads run must be a strand, as for every per-operation cancellation.
+/// `cancel()` emits `cancellation_type::all` in the operation's cancellation slot. It does so on
+/// the I/O object's executor, as Asio demands, and may be called on any thread. An initiating
+/// function whose initiation names no executor gets the signal in the thread that cancels; an
+/// executor that several threads run must be a strand, as for every per-operation cancellation.
 /// Dropping the operation does not cancel it: buffers must live until it has ended.
 /// One block of recycled memory. Throws what the initiating function throws.
 ///
@@ -108,8 +108,8 @@ struct signature_end<std::exception_ptr, Args...> {
     }
 };
 
-/// The state of an operation behind an initiating function, with the signal for its slot. The hook is
-/// part of it, so that it costs no second block.
+/// The state of an operation behind an initiating function, with the signal for its slot. The hook
+/// is part of it, so that it costs no second block.
 template <class T, class Executor>
 class token_storage : public operation_storage<T, void>, private cancel_hook {
 public:

@@ -60,7 +60,8 @@ public:
         } else if (text == "wait") {
             auto kept = std::make_shared<decltype(source)>(std::move(source));
             kept->set_running();
-            kept->on_cancel(boost::asio::bind_executor(*context_, [kept] { kept->set_cancelled(); }));
+            kept->on_cancel(
+                boost::asio::bind_executor(*context_, [kept] { kept->set_cancelled(); }));
         } else if (text.starts_with("count:")) {
             count(std::move(source), 0, std::stoul(rest));
         }
@@ -127,7 +128,8 @@ private:
 /// A context that runs on a thread of its own.
 class running_context {
 public:
-    running_context() : work_(boost::asio::make_work_guard(context_)), thread_([this] { context_.run(); }) {}
+    running_context()
+        : work_(boost::asio::make_work_guard(context_)), thread_([this] { context_.run(); }) {}
     ~running_context() {
         work_.reset();
         context_.stop();

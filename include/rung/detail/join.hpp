@@ -77,8 +77,8 @@ private:
 template <class T>
 using joined_value = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
 
-/// Takes the value of an operation that is done. `in_call`: its source still holds its reference, as
-/// this is within its last call.
+/// Takes the value of an operation that is done. `in_call`: its source still holds its reference,
+/// as this is within its last call.
 template <class T, class Progress>
 joined_value<T> take_value(const rung::operation<T, Progress>& op, bool in_call) {
     if constexpr (std::is_void_v<T>) {
@@ -149,7 +149,8 @@ private:
     void visit(std::size_t i, F f) const {
         [&]<std::size_t... I>(std::index_sequence<I...>) {
             static_cast<void>(((i == I && (f(std::get<I>(operations_)), true)) || ...));
-        }(std::index_sequence_for<Operations...>{});
+        }
+        (std::index_sequence_for<Operations...>{});
     }
 
     std::tuple<Operations...> operations_;

@@ -17,14 +17,14 @@ concept atomic_at_once = std::is_trivially_copyable_v<T> && sizeof(T) <= sizeof(
 
 /// The latest value that one thread wrote, for any number of threads to read without waiting.
 ///
-/// Values of up to 8 bytes are one atomic. Larger ones lie in four slots, of which one is current. A
-/// reader of a trivially copyable value copies the current slot and looks whether it still is the
+/// Values of up to 8 bytes are one atomic. Larger ones lie in four slots, of which one is current.
+/// A reader of a trivially copyable value copies the current slot and looks whether it still is the
 /// current one; if not, and for every other type, it pins the slot first by counting itself in the
 /// word that names it, so that the copy cannot fail. A reader therefore ends in a bounded number
-/// of steps. The writer takes a slot that nobody pins; it waits only while three readers are stopped
-/// in the middle of copying three different older values.
-/// The two halves of the count are those of a split reference count: readers count themselves in
-/// where the slot is named and out in the slot; a slot is free when the two agree.
+/// of steps. The writer takes a slot that nobody pins; it waits only while three readers are
+/// stopped in the middle of copying three different older values. The two halves of the count are
+/// those of a split reference count: readers count themselves in where the slot is named and out in
+/// the slot; a slot is free when the two agree.
 template <class T>
 class latest {
     static constexpr bool trivial = std::is_trivially_copyable_v<T>;

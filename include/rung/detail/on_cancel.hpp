@@ -37,7 +37,8 @@ private:
             std::move(f)();
         } else {
             const auto memory = boost::asio::get_associated_allocator(f);
-            auto later = [keep = core_ptr<operation_core>::share(&core), f = std::move(f)]() mutable {
+            auto later = [keep = core_ptr<operation_core>::share(&core),
+                          f = std::move(f)]() mutable {
                 if (!is_final(keep->state())) {
                     std::move(f)();
                 }

@@ -7,6 +7,7 @@
 #include <rung/detail/operation.hpp>
 #include <rung/detail/short_lock.hpp>
 #include <rung/operation_state.hpp>
+#include <rung/trace.hpp>
 #include <utility>
 
 namespace rung::detail {
@@ -14,8 +15,9 @@ namespace rung::detail {
 class operation_core;
 class operation_watcher;
 
-/// Ties a watcher to the handler in a cancellation slot: each side takes the other's pointer back when
-/// it ends first. It does not keep the operation alive; while `core` is there, its watcher does.
+/// Ties a watcher to the handler in a cancellation slot: each side takes the other's pointer back
+/// when it ends first. It does not keep the operation alive; while `core` is there, its watcher
+/// does.
 class watch_link {
 public:
     watch_link(operation_core& core, operation_watcher& w) noexcept : core_(&core), watcher_(&w) {}
@@ -30,9 +32,9 @@ private:
     friend class operation_core;
     operation_core* core_acquired() noexcept;
 
-    short_lock lock_;  // taken under the core's lock, or alone
-    operation_core* core_;         // guarded by lock_
-    operation_watcher* watcher_;   // guarded by the core's lock
+    short_lock lock_;             // taken under the core's lock, or alone
+    operation_core* core_;        // guarded by lock_
+    operation_watcher* watcher_;  // guarded by the core's lock
 };
 
 /// One who wants to be told of an operation: a node of its list, and of the engine's queue, so that
@@ -82,19 +84,24 @@ protected:
     ~cancel_hook() = default;
 };
 
-/// The state machine that a source and its operation share, without the types of value and progress.
+/// The state machine that a source and its operation share, without the types of value and
+/// progress.
 ///
 /// One word holds the state, who is interested, and the number of changes, so that each transition
 /// is one read-modify-write that tells the producer whether anybody has to be told. State and
-/// progress are read without it. The lock guards the list of watchers and the hook alone; no code of
-/// the user runs under it.
+/// progress are read without it. The lock guards the list of watchers and the hook alone; no code
+/// of the user runs under it.
 class operation_core {
 public:
     using destroy_function = void (*)(operation_core*) noexcept;
 
     /// Two references: the source's and the operation's.
     operation_core(destroy_function destroy, operation_state initial) noexcept
-        : word_(static_cast<std::uint64_t>(initial)), destroy_(destroy) {}
+        : word_(static_cast<std::uint64_t>(initial)), destroy_(destroy) {
+        if (is_traced()) [[unlikely]] {
+            trace_operation(this, operation_state::pending);
+        }
+    }
     operation_core(const operation_core&) = delete;
     operation_core& operator=(const operation_core&) = delete;
 
@@ -110,8 +117,12 @@ public:
     }
 
     // Any thread.
-    operation_state state() const noexcept { return state_of(word_.load(std::memory_order_acquire)); }
-    std::uint32_t changes() const noexcept { return changes_of(word_.load(std::memory_order_acquire)); }
+    operation_state state() const noexcept {
+        return state_of(word_.load(std::memory_order_acquire));
+    }
+    std::uint32_t changes() const noexcept {
+        return changes_of(word_.load(std::memory_order_acquire));
+    }
     bool cancel_requested() const noexcept {
         return (word_.load(std::memory_order_acquire) & cancel_bit) != 0;
     }
@@ -123,8 +134,8 @@ public:
     /// What `watch_link` does when it is asked to, and when it goes away.
     void dismiss(watch_link& link) noexcept;
     void part(watch_link& link) noexcept;
-    /// Waits for the end until then, on CLOCK_MONOTONIC; looks for it without sleeping for `spin_ns`
-    /// first. False if the time is up. Throws `system_error` on the thread of a loop.
+    /// Waits for the end until then, on CLOCK_MONOTONIC; looks for it without sleeping for
+    /// `spin_ns` first. False if the time is up. Throws `system_error` on the thread of a loop.
     bool wait(std::int64_t deadline_ns, std::int64_t spin_ns) const;
 
     /// Of the end: what `failed` and `cancelled` say. Null before it.
@@ -135,8 +146,12 @@ public:
 
     // The producer only, one thread at a time, before the end.
     void changed(operation_state to) noexcept {
+        if (is_traced()) [[unlikely]] {
+            trace_operation(this, operation_state::running);
+        }
         const std::uint64_t step =
-            one_change + (static_cast<std::uint64_t>(to) - (word_.load(std::memory_order_relaxed) & state_mask));
+            one_change +
+            (static_cast<std::uint64_t>(to) - (word_.load(std::memory_order_relaxed) & state_mask));
         const std::uint64_t before = word_.fetch_add(step, std::memory_order_acq_rel);
         if ((before & change_bit) != 0) [[unlikely]] {
             tell_changed(changes_of(before + one_change));
@@ -144,8 +159,12 @@ public:
     }
     void changed() noexcept { changed(state()); }
     void finish(operation_state to) noexcept {
+        if (is_traced()) [[unlikely]] {
+            trace_operation(this, to);
+        }
         const std::uint64_t step =
-            one_change + (static_cast<std::uint64_t>(to) - (word_.load(std::memory_order_relaxed) & state_mask));
+            one_change +
+            (static_cast<std::uint64_t>(to) - (word_.load(std::memory_order_relaxed) & state_mask));
         const std::uint64_t before = word_.fetch_add(step, std::memory_order_acq_rel);
         if ((before & (sleeper_bit | end_bit | change_bit | hook_bit)) != 0) {
             tell_end(before);
@@ -198,7 +217,7 @@ private:
     operation_watcher* first_ = nullptr;
     operation_watcher* last_ = nullptr;
     cancel_hook* hook_ = nullptr;
-    const void* hook_thread_ = nullptr;  // the one that runs the hook
+    const void* hook_thread_ = nullptr;        // the one that runs the hook
     std::atomic<std::uint32_t> hook_runs_{0};  // written under lock_, awaited without
     // Written before the end, read after it.
     boost::system::error_code error_;

@@ -11,8 +11,8 @@
 
 namespace rung::detail {
 
-/// Whether values of a type can be copied. Containers say so of themselves even where their elements
-/// cannot, so we look inside.
+/// Whether values of a type can be copied. Containers say so of themselves even where their
+/// elements cannot, so we look inside.
 template <class T>
 inline constexpr bool can_copy = std::is_copy_constructible_v<T>;
 template <class T>
@@ -25,7 +25,7 @@ inline constexpr bool can_copy<std::tuple<T...>> = (can_copy<T> && ...);
 template <class... T>
 inline constexpr bool can_copy<std::variant<T...>> = (can_copy<T> && ...);
 template <class A, class B>
-inline constexpr bool can_copy<std::pair<A, B>> = can_copy<A> && can_copy<B>;
+inline constexpr bool can_copy<std::pair<A, B>> = can_copy<A>&& can_copy<B>;
 
 /// The value of an operation. Written by the producer before the end, read after it.
 template <class T>

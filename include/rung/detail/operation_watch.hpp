@@ -104,11 +104,10 @@ public:
 
     /// Begins to watch. Where the operation has gone that far already, the handler goes its way.
     static void start(core_ptr<Storage> s, Handler&& h, const std::uint32_t* seen) {
-        const auto a = operation_allocator<
-            boost::asio::associated_allocator_t<Handler>>::from(boost::asio::get_associated_allocator(h));
+        const auto a = operation_allocator<boost::asio::associated_allocator_t<Handler>>::from(
+            boost::asio::get_associated_allocator(h));
         Storage& core = *s;
-        auto* const w =
-            make_operation_node<handler_watcher>(a, std::move(s), std::move(h), a);
+        auto* const w = make_operation_node<handler_watcher>(a, std::move(s), std::move(h), a);
         if (!core.add(*w, seen)) {
             told(w, event::ended);
         }
@@ -193,12 +192,12 @@ private:
     template <class Handler>
     void start(core_ptr<Storage> s, Handler&& h) const {
         using decayed = std::decay_t<Handler>;
-        using allocator = std::remove_cvref_t<decltype(
-            operation_allocator<boost::asio::associated_allocator_t<decayed>>::from(
+        using allocator = std::remove_cvref_t<
+            decltype(operation_allocator<boost::asio::associated_allocator_t<decayed>>::from(
                 boost::asio::get_associated_allocator(h)))>;
         decayed own(std::forward<Handler>(h));
-        handler_watcher<Storage, Arguments, decayed, allocator>::start(
-            std::move(s), std::move(own), seen_ ? &*seen_ : nullptr);
+        handler_watcher<Storage, Arguments, decayed, allocator>::start(std::move(s), std::move(own),
+                                                                       seen_ ? &*seen_ : nullptr);
     }
 
     core_ptr<Storage> storage_;

@@ -5,13 +5,14 @@
 
 namespace rung::detail {
 
-/// A lock of four bytes for sections of a few instructions. Who finds it taken sleeps in the kernel.
-/// Source: U. Drepper, "Futexes Are Tricky", 2011.
+/// A lock of four bytes for sections of a few instructions. Who finds it taken sleeps in the
+/// kernel. Source: U. Drepper, "Futexes Are Tricky", 2011.
 class short_lock {
 public:
     void lock() noexcept {
         std::uint32_t expected = free;
-        if (!word_.compare_exchange_strong(expected, taken, std::memory_order_acquire)) [[unlikely]] {
+        if (!word_.compare_exchange_strong(expected, taken, std::memory_order_acquire))
+            [[unlikely]] {
             wait();
         }
     }

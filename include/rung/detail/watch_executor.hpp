@@ -23,13 +23,13 @@ concept standard_executor = boost::asio::execution::is_executor<Executor>::value
 template <class Executor>
 inline constexpr bool is_nowhere = is_promise_executor<Executor>;
 template <class Executor>
-requires(!is_promise_executor<Executor> && requires(const Executor& ex) {
-    boost::asio::query(ex, boost::asio::execution::context);
-})
-inline constexpr bool is_nowhere<Executor> = std::is_same_v<
-    std::decay_t<decltype(boost::asio::query(std::declval<const Executor&>(),
-                                             boost::asio::execution::context))>,
-    boost::asio::system_context>;
+requires(!is_promise_executor<Executor> &&
+         requires(const Executor& ex) {
+             boost::asio::query(ex, boost::asio::execution::context);
+         }) inline constexpr bool is_nowhere<Executor> =
+    std::is_same_v<std::decay_t<decltype(boost::asio::query(std::declval<const Executor&>(),
+                                                            boost::asio::execution::context))>,
+                   boost::asio::system_context>;
 
 /// Where a watcher's handler runs, with the work that keeps that place running until then.
 ///
@@ -67,9 +67,9 @@ public:
     template <class Function, class Allocator>
     void post(Function&& f, const Allocator& a) {
         if constexpr (standard_executor<Executor>) {
-            boost::asio::prefer(
-                boost::asio::require(work_, boost::asio::execution::blocking.never),
-                boost::asio::execution::relationship.fork, boost::asio::execution::allocator(a))
+            boost::asio::prefer(boost::asio::require(work_, boost::asio::execution::blocking.never),
+                                boost::asio::execution::relationship.fork,
+                                boost::asio::execution::allocator(a))
                 .execute(std::forward<Function>(f));
         } else {
             work_.get_executor().post(std::forward<Function>(f), a);
@@ -89,7 +89,6 @@ public:
 };
 
 template <class Handler>
-using watch_executor_of =
-    watch_executor<std::decay_t<boost::asio::associated_executor_t<Handler>>>;
+using watch_executor_of = watch_executor<std::decay_t<boost::asio::associated_executor_t<Handler>>>;
 
 }  // namespace rung::detail

@@ -47,7 +47,8 @@ public:
     }
 
     void push(record&& value) {
-        record* const r = make_operation_node<record>(recycling_allocator<record>(), std::move(value));
+        record* const r =
+            make_operation_node<record>(recycling_allocator<record>(), std::move(value));
         lock_.lock();
         *last_ = r;
         last_ = &r->next;
@@ -65,14 +66,12 @@ public:
         lock_.unlock();
         return r;
     }
-    static void free(record* r) noexcept {
-        free_operation_node(r, recycling_allocator<record>());
-    }
+    static void free(record* r) noexcept { free_operation_node(r, recycling_allocator<record>()); }
 
 private:
     short_lock lock_;
-    record* first_ = nullptr;     // guarded by lock_
-    record** last_ = &first_;     // guarded by lock_
+    record* first_ = nullptr;  // guarded by lock_
+    record** last_ = &first_;  // guarded by lock_
 };
 
 /// A watcher that calls a function at every change, on the function's executor.

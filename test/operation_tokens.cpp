@@ -1,0 +1,113 @@
+// Watching by blocking, future, deferred and coroutine.
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
+#include <boost/test/unit_test.hpp>
+#include <rung/rung.hpp>
+#include <vector>
+
+#include "called_once.hpp"
+#include "contexts.hpp"
+#include "outcomes.hpp"
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+using namespace test;
+using rung::make_operation;
+
+namespace {
+
+BOOST_AUTO_TEST_CASE(a_thread_of_the_loop_is_refused_to_block) {
+    rung::io_context ctx;
+    auto [source, op] = make_operation<int>();
+    asio::post(ctx, [&op = op, &source = source] {
+        BOOST_TEST(thrown_by([&] { op.wait(); }) == deadlock);
+        BOOST_TEST(thrown_by([&] { op.wait_for(1s); }) == deadlock);
+        BOOST_TEST(thrown_by([&] { op.get(); }) == deadlock);
+        BOOST_TEST(!op.wait_for(0s));
+        source.set_done(1);
+        BOOST_TEST(op.get() == 1);
+    });
+    ctx.run();
+}
+
+BOOST_AUTO_TEST_CASE(a_future_gets_the_value_or_the_error) {
+    auto [source, op] = make_operation<int>();
+    auto before = op.async_wait(asio::use_future);
+    source.set_done(9);
+    BOOST_TEST(before.get() == 9);
+    BOOST_TEST(op.async_wait(asio::use_future).get() == 9);
+    auto [failing, failed] = make_operation<int>();
+    auto future = failed.async_wait(asio::use_future);
+    failing.set_failed(refused);
+    BOOST_TEST(thrown_by([&] { future.get(); }) == refused);
+    auto mapped = op.async_wait(asio::use_future([](error_code, int v) { return v + 1; }));
+    BOOST_TEST(mapped.get() == 10);
+}
+
+BOOST_AUTO_TEST_CASE(a_deferred_wait_may_outlive_the_operation) {
+    auto [source, op] = make_operation<int>();
+    auto deferred = op.async_wait(asio::deferred);
+    auto by_default = op.async_wait();
+    op = {};
+    source.set_done(2);
+    int sum = 0;
+    std::move(deferred)(once([&](error_code, int v) { sum += v; }));
+    std::move(by_default)(once([&](error_code, int v) { sum += v; }));
+    BOOST_TEST(sum == 4);
+}
+
+asio::awaitable<void> follow(rung::operation<int, int>& op, std::vector<int>& seen, int& result) {
+    auto changes = op.changes();
+    while (!op.ready()) {
+        co_await op.async_next(changes, asio::use_awaitable);
+        changes = op.changes();
+        seen.push_back(op.progress());
+    }
+    result = co_await op.async_wait(asio::use_awaitable);
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_coroutine_follows_an_operation, Context, contexts) {
+    Context ctx;
+    auto [source, op] = make_operation<int, int>();
+    std::vector<int> seen;
+    int result = 0;
+    asio::co_spawn(ctx, follow(op, seen, result), asio::detached);
+    ctx.poll();
+    for (int i = 1; i < 4; ++i) {
+        source.set_progress(i);
+        ctx.poll();
+    }
+    source.set_done(42);
+    ctx.run();
+    BOOST_TEST(seen == (std::vector<int>{1, 2, 3, 3}), boost::test_tools::per_element());
+    BOOST_TEST(result == 42);
+}
+
+BOOST_AUTO_TEST_CASE(a_coroutine_is_cancelled_while_it_waits) {
+    rung::io_context ctx;
+    auto [source, op] = make_operation<int>();
+    asio::cancellation_signal signal;
+    error_code seen;
+    asio::co_spawn(
+        ctx,
+        [&op = op, &seen]() -> asio::awaitable<void> {
+            auto [ec, value] = co_await op.async_wait(asio::as_tuple(asio::use_awaitable));
+            seen = ec;
+        },
+        asio::bind_cancellation_slot(signal.slot(), once()));
+    ctx.poll();
+    signal.emit(asio::cancellation_type::terminal);
+    ctx.run();
+    BOOST_TEST(seen == aborted);
+    source.set_done(1);
+}
+
+}  // namespace
