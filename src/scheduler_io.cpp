@@ -81,6 +81,7 @@ void scheduler::queue_entry(io_operation* op) noexcept {
     if (receive && (op->events & POLLPRI) == 0 && op->length >= large && receiving_bytes_ + op->length > cached &&
         op->level_ != level::high && op->io_level != level::high && !several_threads_) {
         op->polling = true;
+        op->readable = true;  // once that wait is over
     }
     op->at = io_operation::state::in_kernel;
     ++in_kernel_;
@@ -258,7 +259,6 @@ bool scheduler::try_again(io_operation* op, std::int32_t result) noexcept {
     if (op->polling) {
         op->polling = false;
         if (result > 0 && op->kind != io_kind::connect) {
-            op->readable = op->kind == io_kind::receive && (op->events & POLLPRI) == 0;
             return true;  // ready: now for the operation proper
         }
     } else if (result >= 0) {

@@ -72,7 +72,7 @@ private:
 /// Hears questions on the far end of the line and leaves every fifth unanswered.
 void answer(int line, int questions) {
     asio::io_context context;
-    asio::posix::basic_stream_descriptor<asio::any_io_executor> far(context, line);
+    asio::posix::basic_stream_descriptor<asio::any_io_executor> far(context, ::dup(line));
     std::string in;
     for (int heard = 1, value = 0; value < questions; ++heard) {
         const std::size_t n = asio::read_until(far, asio::dynamic_buffer(in), '\n');
@@ -95,6 +95,7 @@ BOOST_AUTO_TEST_CASE(every_value_arrives_though_some_answers_do_not) {
     std::thread instrument([&] { answer(line, questions); });
     context.run();
     instrument.join();
+    ::close(line);  // the end of a line takes along what has not been read
     BOOST_TEST(a.answers().size() == questions);
     BOOST_TEST(a.repetitions() >= 2);
     for (std::size_t i = 0; i < a.answers().size(); ++i) {

@@ -98,7 +98,7 @@ public:
     bool cancelled = false;           // somebody asked for its end
     bool cancel_queued = false;       // and that has not reached the kernel yet
     bool polling = false;             // the entry is a wait for `events`, before the operation proper
-    bool readable = false;            // that wait is over, and a receive is to be tried by a call
+    bool readable = false;            // after that wait a receive is made by a call
     io_list* list = nullptr;
     io_operation** list_before = nullptr;
     io_operation* list_next = nullptr;
