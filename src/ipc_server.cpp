@@ -25,7 +25,7 @@ using published = operation<bytes, progress>;
 class connection final : public link_user, public std::enable_shared_from_this<connection> {
 public:
     connection(memory&& m, std::shared_ptr<link> l, boost::asio::any_io_executor ex,
-               std::shared_ptr<server_core> server)
+               std::weak_ptr<server_core> server)
         : memory_(std::move(m)),
           link_(std::move(l)),
           executor_(std::move(ex)),
@@ -55,7 +55,7 @@ private:
     const std::shared_ptr<link> link_;
     const boost::asio::any_io_executor executor_;
     // The executor only.
-    std::shared_ptr<server_core> server_;
+    std::weak_ptr<server_core> server_;  // which holds this, even where its context has gone
     std::vector<published> slots_;  // valid while it goes on
     bool gone_ = false;
 };
@@ -109,13 +109,14 @@ void connection::look_at(std::size_t i) {
 
 void connection::begin(std::size_t i) {
     std::optional<bytes> arguments = memory_.read_arguments(i);
-    if (!arguments) {
+    const std::shared_ptr<server_core> server = server_.lock();
+    if (!arguments || server == nullptr) {
         close();  // no client of ours writes such a length
         return;
     }
     memory_.write_progress(i, {});
     try {
-        slots_[i] = server_->serve(std::move(*arguments));
+        slots_[i] = server->serve(std::move(*arguments));
         if (!slots_[i].valid()) {
             throw system_error(boost::asio::error::invalid_argument);
         }
@@ -183,7 +184,7 @@ void connection::gone() noexcept {
             op.cancel();
         }
     }
-    if (const auto server = std::exchange(server_, nullptr)) {
+    if (const std::shared_ptr<server_core> server = std::exchange(server_, {}).lock()) {
         server->forget(shared_from_this());
     }
 }
@@ -210,7 +211,7 @@ void server_core::welcome(unique_fd client, const boost::asio::any_io_executor& 
     const auto c = std::make_shared<connection>(
         std::move(shared),
         make_link(ex, std::move(client), std::move(to_server), std::move(to_client)), ex,
-        shared_from_this());
+        weak_from_this());
     connections_.insert(c);
     clients_.store(connections_.size(), std::memory_order_relaxed);
     c->listen();
