@@ -5,6 +5,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/test/unit_test.hpp>
+#include <future>
 #include <sys/stat.h>
 #include <vector>
 
@@ -58,8 +59,15 @@ BOOST_FIXTURE_TEST_CASE(an_error_comes_back, connected) {
 BOOST_FIXTURE_TEST_CASE(progress_comes_across, connected) {
     auto op = start("count:20");
     std::vector<std::uint64_t> seen;
-    op.watch([&](state, const rung::ipc::progress& p) { seen.push_back(p.done); });
+    std::promise<void> told;  // of the end, which op.wait() may see before the function
+    op.watch([&](state at, const rung::ipc::progress& p) {
+        seen.push_back(p.done);
+        if (at == state::done) {
+            told.set_value();
+        }
+    });
     BOOST_TEST(op.wait() == state::done);
+    told.get_future().wait();
     BOOST_TEST((op.progress() == rung::ipc::progress{20, 20}));
     BOOST_TEST(seen.size() >= 3U);
     BOOST_TEST(std::is_sorted(seen.begin(), seen.end()));
