@@ -57,13 +57,15 @@ void fiber_spawn_batch(System, benchmark::State& state) {
 void boost_spawn(benchmark::State& state, bool at_once) {
     boost_fibers::stacks stacks;
     std::uint64_t done = 0;
+    std::uint64_t spawned = 0;
     while (state.KeepRunningBatch(batch)) {
         for (std::int64_t i = 0; i < batch; ++i) {
             boost_fibers::spawn(stacks, [&done] { ++done; });
             if (at_once)
                 boost_fibers::yield();
         }
-        while (done % batch != 0)
+        spawned += batch;
+        while (done != spawned)
             boost_fibers::yield();
     }
     finish(state, done);
