@@ -20,10 +20,15 @@ template <class Executor>
 concept standard_executor = boost::asio::execution::is_executor<Executor>::value;
 
 /// An executor that is no place of its own, like the one of handlers that were bound to none.
+/// In newer Boosts that is an executor which always runs things inside, and cannot be told not to.
 template <class Executor>
-inline constexpr bool is_nowhere = is_promise_executor<Executor>;
+inline constexpr bool always_inside =
+    standard_executor<Executor> &&
+    !boost::asio::can_require_v<Executor, boost::asio::execution::blocking_t::never_t>;
 template <class Executor>
-requires(!is_promise_executor<Executor> &&
+inline constexpr bool is_nowhere = is_promise_executor<Executor> || always_inside<Executor>;
+template <class Executor>
+requires(!is_promise_executor<Executor> && !always_inside<Executor> &&
          requires(const Executor& ex) {
              boost::asio::query(ex, boost::asio::execution::context);
          }) inline constexpr bool is_nowhere<Executor> =
