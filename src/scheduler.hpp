@@ -116,7 +116,7 @@ private:
     void drain_inbox() noexcept;
     void pass() noexcept;
     void fire_timers(std::int64_t now_ns) noexcept;
-    void arm_guests() noexcept;
+    bool arm_guests() noexcept;
 
     // scheduler_threads.cpp
     void enter(running_thread& self);

@@ -78,8 +78,9 @@ void scheduler::queue_entry(io_operation* op) noexcept {
     constexpr std::size_t large = 1024;
     constexpr std::size_t cached = std::size_t{256} << 10;
     const bool receive = op->kind == io_kind::receive;
-    if (receive && (op->events & POLLPRI) == 0 && op->length >= large && receiving_bytes_ + op->length > cached &&
-        op->level_ != level::high && op->io_level != level::high && !several_threads_) {
+    const bool urgent = op->level_ == level::high || op->io_level == level::high;
+    if (receive && (op->events & POLLPRI) == 0 && op->length >= large &&
+        receiving_bytes_ + op->length > cached && !urgent && !several_threads_) {
         op->polling = true;
         op->readable = true;  // once that wait is over
     }

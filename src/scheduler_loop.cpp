@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <rung/trace.hpp>
 #include <utility>
 
 #include "guest_events.hpp"
-#include <rung/trace.hpp>
-
 #include "scheduler.hpp"
 
 namespace rung::detail {
@@ -164,12 +163,7 @@ void scheduler::look_around() noexcept {
 void scheduler::pass() noexcept {
     since_pass_ = 0;
     submit_pending();
-    if (guests_ != nullptr && !guests_armed_) {
-        arm_guests();
-        submit();
-        reap();
-    }
-    if (ring_->pending_work()) {
+    if (arm_guests() || ring_->pending_work()) {
         submit();
         reap();
     }
@@ -178,12 +172,15 @@ void scheduler::pass() noexcept {
     }
 }
 
-/// One poll at a time, so that guests with much to do cost an entry a turn of the loop at most.
-void scheduler::arm_guests() noexcept {
-    if (ring_->room() != 0) {
-        ring_->add_guest_poll(guests_->descriptor());
-        guests_armed_ = true;
+/// One poll at a time, so that guests with much to do cost an entry a turn of the loop at most. True
+/// if it has added one.
+bool scheduler::arm_guests() noexcept {
+    if (guests_ == nullptr || guests_armed_ || ring_->room() == 0) {
+        return false;
     }
+    ring_->add_guest_poll(guests_->descriptor());
+    guests_armed_ = true;
+    return true;
 }
 
 void scheduler::watch(guest_events* guests) noexcept {
@@ -314,9 +311,7 @@ void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t now_n
         ring_->add_wake(event_);
         wake_armed_ = true;
     }
-    if (guests_ != nullptr && !guests_armed_) {
-        arm_guests();
-    }
+    arm_guests();
     if (several_threads_ && ring_->unsubmitted() != 0) {
         submit();  // others may add entries while this thread sleeps
         if (ring_->unsubmitted() != 0) {
