@@ -58,36 +58,25 @@ const bool poll_registered =
 
 // --- a round trip through the loop, on its own thread
 
+// The token makes an operation or a future.
+template <class Context, class Token>
+void round_trip(State& state, Token token) {
+    Context context{1};
+    for (auto _ : state) {
+        auto result = asio::post(context, token);
+        context.poll();
+        context.restart();
+        result.get();
+    }
+}
+
 const bool local_registered =
     add("operation_local/rung",
-        [](State& state) {
-            rung::io_context context{1};
-            for (auto _ : state) {
-                auto op = asio::post(context, rung::use_operation);
-                context.poll();
-                context.restart();
-                op.get();
-            }
-        }) &&
+        [](State& state) { round_trip<rung::io_context>(state, rung::use_operation); }) &&
     add("operation_local/rung_on_asio",
-        [](State& state) {
-            asio::io_context context{1};
-            for (auto _ : state) {
-                auto op = asio::post(context, rung::use_operation);
-                context.poll();
-                context.restart();
-                op.get();
-            }
-        }) &&
-    add("operation_local/asio", [](State& state) {
-        asio::io_context context{1};
-        for (auto _ : state) {
-            auto future = asio::post(context, asio::use_future);
-            context.poll();
-            context.restart();
-            future.get();
-        }
-    });
+        [](State& state) { round_trip<asio::io_context>(state, rung::use_operation); }) &&
+    add("operation_local/asio",
+        [](State& state) { round_trip<asio::io_context>(state, asio::use_future); });
 
 // The state machine alone, without a loop.
 const bool bare_registered =
