@@ -1,4 +1,5 @@
 #include <mutex>
+#include <new>
 #include <rung/detail/recycler.hpp>
 #include <utility>
 
@@ -37,9 +38,9 @@ bool recycler::open_cache() noexcept {
     return cache_.at == thread_cache::state::open;
 }
 
-void* recycler::refill(std::size_t c) {
+void* recycler::refill(std::size_t c) noexcept {
     if (!open_cache()) {
-        return ::operator new(smallest << c);
+        return ::operator new(smallest << c, std::nothrow);
     }
     magazine& loaded = cache_.loaded[c];
     magazine& spare = cache_.spare[c];
@@ -49,7 +50,7 @@ void* recycler::refill(std::size_t c) {
         depot& d = depot_of(c);
         const std::lock_guard lock(d.mutex);
         if (d.first == nullptr) {
-            return ::operator new(smallest << c);
+            return ::operator new(smallest << c, std::nothrow);
         }
         loaded = {d.first, capacity(c)};
         d.first = d.first->next_magazine;
@@ -60,6 +61,8 @@ void* recycler::refill(std::size_t c) {
     --loaded.count;
     return b;
 }
+
+void recycler::refuse() { throw std::bad_alloc(); }
 
 void recycler::spill(void* p, std::size_t c) noexcept {
     if (!open_cache()) {

@@ -36,7 +36,11 @@ public:
                 --m.count;
                 return b;
             }
-            return refill(c);
+            void* const p = refill(c);
+            if (p == nullptr) [[unlikely]] {
+                refuse();
+            }
+            return p;
         }
 #endif
         return ::operator new(size);
@@ -92,7 +96,11 @@ private:
         }
         return all;
     }
-    static void* refill(std::size_t c);
+    /// A block from further away, or null. It does not throw: a call that may throw here makes
+    /// compilers keep the handler in registers meanwhile and write it in halves; read whole soon
+    /// after, it waits until they have left the store buffer, which cost a fifth of a post.
+    static void* refill(std::size_t c) noexcept;
+    [[noreturn, gnu::cold]] static void refuse();
     static void spill(void* p, std::size_t c) noexcept;
     static void put(void* p, magazine& m) noexcept {
         block* const b = ::new (p) block;
