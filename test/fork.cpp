@@ -63,9 +63,9 @@ struct program {
     Context context;
     pid_t id = -1;
 };
-using local_timer = asio::basic_waitable_timer<std::chrono::steady_clock,
-                                               asio::wait_traits<std::chrono::steady_clock>,
-                                               rung::executor>;
+using local_timer =
+    asio::basic_waitable_timer<std::chrono::steady_clock,
+                               asio::wait_traits<std::chrono::steady_clock>, rung::executor>;
 using native_program = program<rung::io_context, rung::native<local::socket>, local_timer>;
 using guest_program = program<rung::io_context, local::socket, asio::steady_timer>;
 using stock_program = program<asio::io_context, local::socket, asio::steady_timer>;
@@ -200,7 +200,8 @@ BOOST_AUTO_TEST_CASE(a_server_forks_for_each_connection) {
             BOOST_TEST(::waitpid(-1, &status, 0) > 0);
             BOOST_TEST(status == 0);
         }
-        BOOST_TEST(answers == std::vector<std::string>(3, "ping"), boost::test_tools::per_element());
+        BOOST_TEST(answers == std::vector<std::string>(3, "ping"),
+                   boost::test_tools::per_element());
     }
 }
 
@@ -252,10 +253,9 @@ BOOST_AUTO_TEST_CASE(no_fork_while_another_thread_runs_the_context) {
     std::promise<void> running;
     asio::post(context, [&] { running.set_value(); });
     running.get_future().wait();
-    BOOST_CHECK_EXCEPTION(context.notify_fork(context_base::fork_prepare),
-                          boost::system::system_error, [](const boost::system::system_error& e) {
-                              return e.code() == rung::error::wrong_thread;
-                          });
+    BOOST_CHECK_EXCEPTION(
+        context.notify_fork(context_base::fork_prepare), boost::system::system_error,
+        [](const boost::system::system_error& e) { return e.code() == rung::error::wrong_thread; });
     work.reset();
     other.join();
 }
