@@ -25,9 +25,11 @@ public:
 
 protected:
     ~guest_events() = default;
+    /// To be called while the loop does not watch.
+    void watch_instead(int descriptor) noexcept { descriptor_ = descriptor; }
 
 private:
-    const int descriptor_;
+    int descriptor_;
 };
 
 }  // namespace rung::detail

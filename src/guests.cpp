@@ -139,6 +139,11 @@ private:
     };
 
     void shutdown() override { engine_.watch(nullptr); }
+    void notify_fork(boost::asio::execution_context::fork_event event) override {
+        if (event == boost::asio::execution_context::fork_child) {
+            watch_instead(descriptor_of(reactor_));  // which has a new one, being told before us
+        }
+    }
 
     /// The reactor's part of Asio's queue; never waits, since our loop does.
     void run(long, asio_queue& ready) override {

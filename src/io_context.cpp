@@ -16,7 +16,9 @@ io_context::io_context(const io_context_options& options, detail::guests guests)
 
 io_context::io_context(const io_context_options& options,
                        std::unique_ptr<detail::ring_backend> backend)
-    : scheduler_(std::make_unique<detail::scheduler>(*this, options, std::move(backend))) {}
+    : scheduler_(std::make_unique<detail::scheduler>(*this, options, std::move(backend))) {
+    detail::watch_forks(*this, *scheduler_);
+}
 
 io_context::~io_context() {
     // Handlers may own I/O objects and services' state, so they go while all of it still stands;

@@ -92,6 +92,12 @@ void prepare(io_uring_sqe* e, io_operation& op) noexcept {
 ring::ring(std::unique_ptr<ring_backend> backend) noexcept
     : backend_(std::move(backend)), memory_(backend_->memory()) {}
 
+void ring::rebuild() {
+    backend_->rebuild();
+    memory_ = backend_->memory();
+    tail_ = head_ = cq_head_ = 0;
+}
+
 io_uring_sqe* ring::next() noexcept {
     return &memory_.sqes[tail_++ & (memory_.sq_entries - 1)];
 }

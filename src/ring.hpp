@@ -60,6 +60,9 @@ public:
     /// Notes how many entries the backend has taken, and whether it keeps completions aside.
     void refresh() noexcept;
 
+    /// In the child of a fork: an empty ring of this process's own. Throws as its backend.
+    void rebuild();
+
     /// Waits until the backend has taken what another thread is just handing over in `wait`.
     void await_taken() noexcept;
 

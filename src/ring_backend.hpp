@@ -37,6 +37,10 @@ public:
     /// Gives the number of entries taken, or a negated errno.
     virtual int enter(unsigned to_submit, unsigned min_complete, bool get_events,
                       const timespec* timeout) noexcept = 0;
+
+    /// In the child of a fork: lets go of what is the parent's and makes itself anew. Throws as
+    /// `make_kernel_backend`.
+    virtual void rebuild() {}
 };
 
 /// The kernel's ring. Throws `boost::system::system_error` that names cause and cure.

@@ -9,6 +9,7 @@
 #include <rung/error.hpp>
 #include <string>
 
+#include "fork_generation.hpp"
 #include "ring_backend.hpp"
 
 namespace rung::detail {
@@ -54,11 +55,9 @@ class kernel_backend final : public ring_backend {
 public:
     explicit kernel_backend(const io_context_options& options)
         : entries_(options.ring_entries), single_thread_(options.concurrency_hint == 1) {
-        if (const int error = set_up(); error != 0) {
-            refuse(-error);
-        }
+        set_up();
     }
-    ~kernel_backend() override { io_uring_queue_exit(&ring_); }
+    ~kernel_backend() override { let_go(); }
     kernel_backend(const kernel_backend&) = delete;
     kernel_backend& operator=(const kernel_backend&) = delete;
 
@@ -95,8 +94,14 @@ public:
         return n < 0 ? -errno : static_cast<int>(n);
     }
 
+    void rebuild() override {
+        let_go();
+        set_up();
+    }
+
 private:
-    int set_up() noexcept {
+    void set_up() {
+        ring_.ring_fd = -1;
         params_ = {};
         params_.flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
         params_.cq_entries = entries_ * 4;
@@ -108,21 +113,35 @@ private:
             params_.flags |= IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
         }
         const int error = io_uring_queue_init_params(entries_, &ring_, &params_);
-        if (error == 0) {
-            // Entries are taken in the order in which they lie.
-            for (unsigned i = 0; i < params_.sq_entries; ++i) {
-                ring_.sq.array[i] = i;
-            }
-            // A child process must not submit to its parent's ring by accident.
-            io_uring_ring_dontfork(&ring_);
+        if (error != 0) {
+            ring_.ring_fd = -1;
+            refuse(-error);
         }
-        return error;
+        // Entries are taken in the order in which they lie.
+        for (unsigned i = 0; i < params_.sq_entries; ++i) {
+            ring_.sq.array[i] = i;
+        }
+        // A child process must not submit to its parent's ring by accident.
+        io_uring_ring_dontfork(&ring_);
+        generation_ = fork_generation();
+    }
+
+    void let_go() noexcept {
+        if (ring_.ring_fd == -1) {
+            return;  // the kernel refused one to the child of a fork
+        }
+        if (generation_ == fork_generation()) {
+            io_uring_queue_exit(&ring_);
+        } else {
+            ::close(ring_.ring_fd);  // the memory is the parent's, and not mapped here
+        }
     }
 
     unsigned entries_;
     bool single_thread_;
     io_uring_params params_{};
     ::io_uring ring_{};
+    unsigned generation_ = 0;  // of the process that made the ring
 };
 
 }  // namespace

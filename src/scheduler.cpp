@@ -1,6 +1,5 @@
 #include "scheduler.hpp"
 
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -33,13 +32,6 @@ io_context_options normalised(io_context_options options) {
 
 }  // namespace
 
-unsigned fork_generation() noexcept {
-    static std::atomic<unsigned> generation{0};
-    static const int registered = ::pthread_atfork(nullptr, nullptr, [] { ++generation; });
-    static_cast<void>(registered);
-    return generation.load(std::memory_order_relaxed);
-}
-
 void scheduler::check(const io_context_options& options) {
     constexpr unsigned most_entries = 32'768;
     const unsigned entries = options.ring_entries;
@@ -65,21 +57,28 @@ void scheduler::check(const io_context_options& options) {
 
 scheduler::scheduler(io_context& context, const io_context_options& options,
                      std::unique_ptr<ring_backend> backend)
-    : queue_(options.starvation_limit), context_(context), options_(normalised(options)), fork_generation_(fork_generation()) {
+    : queue_(options.starvation_limit),
+      context_(context),
+      options_(normalised(options)),
+      fork_generation_(fork_generation()) {
     check(options_);
     if (backend == nullptr) {
         backend = make_kernel_backend(options_);
     }
     ring_.emplace(std::move(backend));
+    make_event();
+    const lock_guard lock(*this);
+    mutex_.own();
+    note_events();
+}
+
+void scheduler::make_event() {
     event_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (event_ == -1) {
         throw boost::system::system_error(
             errno, boost::system::system_category(),
             "rung::io_context: no descriptor for waking the loop; raise RLIMIT_NOFILE (ulimit -n)");
     }
-    const lock_guard lock(*this);
-    mutex_.own();
-    note_events();
 }
 
 scheduler::~scheduler() {

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "biased_mutex.hpp"
+#include "fork_generation.hpp"
 #include "inbox.hpp"
 #include "ring.hpp"
 #include "run_queue.hpp"
@@ -26,9 +27,6 @@ namespace rung::detail {
 
 class guest_events;
 class running_thread;
-
-/// How many forks lie between this process and the one in which the program started.
-unsigned fork_generation() noexcept;
 
 /// The engine behind an `io_context`: run queues, ring, timers, and the loop over them.
 ///
@@ -62,6 +60,11 @@ public:
 
     /// Destroys every handler, once the kernel has let go of their buffers.
     void shutdown() noexcept;
+
+    // Around a fork; see scheduler_fork.cpp. Each may throw `system_error`.
+    void prepare_fork();
+    void go_on_as_parent() noexcept;
+    void go_on_as_child();
 
     // For guests; see guests.cpp.
     void watch(guest_events* guests) noexcept;
@@ -152,6 +155,8 @@ private:
     void cancel_everything() noexcept;
     void destroy_handlers() noexcept;
     static void check(const io_context_options& options);
+    void make_event();
+    void refuse_fork_among_threads() const;
 
     struct counters {
         std::uint64_t submissions = 0;
@@ -211,9 +216,15 @@ private:
     // Never written after construction.
     io_context& context_;
     const io_context_options options_;
+
+    // Written in the child of a fork only.
     int event_ = -1;
-    const unsigned fork_generation_;
+    unsigned fork_generation_;
 };
+
+/// Tells the engine of `notify_fork`. To be called before there are services that use the engine,
+/// which are prepared before it, and told after it.
+void watch_forks(io_context& context, scheduler& s);
 
 /// One activation of `run…`, `poll…` or `shutdown` on this thread.
 class running_thread : public thread_state {

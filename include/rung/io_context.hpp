@@ -60,6 +60,9 @@ struct io_context_options {
 /// Thread-safety: every member may be called on any thread, but for construction and destruction.
 /// Destruction destroys waiting handlers without calling them, once the kernel has let go of their
 /// buffers. No thread may be in `run…` or `poll…` then.
+/// A program that forks calls `notify_fork` around it, as Asio asks: both processes then go on with
+/// what is queued and in flight. Each call may throw `system_error`: with `error::wrong_thread`
+/// while another thread is in `run…`, and for want of a ring in the child.
 /// Errors: the constructors throw `boost::system::system_error` naming cause and cure where the
 /// kernel refuses a ring, or the option that cannot be used. Needs Linux 5.19.
 ///
@@ -91,7 +94,7 @@ public:
     /// from a handler leaves it, and it may be called again.
     /// Errors: `system_error` with `rung::error::wrong_thread` where the concurrency hint was 1 and
     /// a second thread calls while one is running, and with `rung::error::forked` in the child of a
-    /// fork, which cannot use its parent's ring.
+    /// fork that the context was not notified of: it cannot use its parent's ring.
     count_type run();
     /// As `run()`, for at most that long.
     template <class Rep, class Period>

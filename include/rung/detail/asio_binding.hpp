@@ -27,6 +27,8 @@
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_future.hpp>
 #include <boost/version.hpp>
+#include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -171,6 +173,78 @@ private:
     Executor executor_;
 };
 
+/// A native object that guests may take over: a socket that was accepted on a strand of ours becomes
+/// a plain `tcp::socket`. Asio's converting constructor asks it for the address of its service and
+/// for its implementation, and takes them for a guest's; so they are a guest's, and the descriptor
+/// has gone over. Operations in flight stay behind, cancelled.
+template <class Service, class GuestService>
+class lending_service : public Service {
+public:
+    using Service::Service;
+
+    struct guest_address {
+        boost::asio::execution_context& context;
+        operator GuestService*() const {
+            return std::addressof(boost::asio::use_service<GuestService>(context));
+        }
+    };
+    guest_address operator&() noexcept { return {this->context()}; }
+};
+
+template <class Service, class GuestService, class Executor>
+class lending_object : public native_object<lending_service<Service, GuestService>, Executor> {
+    using base = native_object<lending_service<Service, GuestService>, Executor>;
+    using guest_implementation = typename GuestService::implementation_type;
+
+public:
+    using typename base::implementation_type;
+    using base::base;
+
+    class implementation {
+    public:
+        explicit implementation(lending_object& owner) noexcept : owner_(owner) {}
+        operator implementation_type&() const noexcept { return owner_.base::get_implementation(); }
+        operator guest_implementation&() { return owner_.lend(guest_.emplace()); }
+
+    private:
+        lending_object& owner_;
+        std::optional<guest_implementation> guest_;  // until the guest has moved it to its own
+    };
+    implementation get_implementation() noexcept { return implementation(*this); }
+    const implementation_type& get_implementation() const noexcept {
+        return base::get_implementation();
+    }
+
+private:
+    guest_implementation& lend(guest_implementation& to) {
+        GuestService* const guests = &this->get_service();
+        guests->construct(to);
+        implementation_type& from = base::get_implementation();
+        if (!this->get_service().is_open(from)) {
+            return to;
+        }
+        const auto flags = from.flags;
+        [[maybe_unused]] const bool non_blocking = this->get_service().non_blocking(from);
+        boost::system::error_code ec;
+        socket_holder descriptor(this->get_service().release(from, ec));
+        if constexpr (requires { from.protocol; }) {
+            guests->assign(to, from.protocol, descriptor.get(), ec);
+        } else {
+            guests->assign(to, descriptor.get(), ec);
+        }
+        if (ec) {
+            return to;
+        }
+        descriptor.release();
+        if constexpr (requires { to.state_ = flags; }) {
+            to.state_ = flags;
+        } else {
+            guests->non_blocking(to, non_blocking, ec);
+        }
+        return to;
+    }
+};
+
 /// While it lives, Asio's recycling of coroutine frames and handlers works on this thread.
 class asio_thread_scope : private boost::asio::detail::thread_context {
 public:
@@ -199,15 +273,19 @@ using rung_replaced_descriptor_service = reactive_descriptor_service;
 
 template <class Protocol, rung::detail::native_executor Executor>
 class io_object_impl<rung_replaced_socket_service<Protocol>, Executor>
-    : public rung::detail::native_object<rung::detail::socket_service<Protocol>, Executor> {
-    using rung::detail::native_object<rung::detail::socket_service<Protocol>,
-                                      Executor>::native_object;
+    : public rung::detail::lending_object<rung::detail::socket_service<Protocol>,
+                                          rung_replaced_socket_service<Protocol>, Executor> {
+    using rung::detail::lending_object<rung::detail::socket_service<Protocol>,
+                                       rung_replaced_socket_service<Protocol>,
+                                       Executor>::lending_object;
 };
 
 template <rung::detail::native_executor Executor>
 class io_object_impl<rung_replaced_descriptor_service, Executor>
-    : public rung::detail::native_object<rung::detail::descriptor_service, Executor> {
-    using rung::detail::native_object<rung::detail::descriptor_service, Executor>::native_object;
+    : public rung::detail::lending_object<rung::detail::descriptor_service,
+                                          rung_replaced_descriptor_service, Executor> {
+    using rung::detail::lending_object<rung::detail::descriptor_service,
+                                       rung_replaced_descriptor_service, Executor>::lending_object;
 };
 
 template <rung::detail::native_executor Executor>

@@ -1,0 +1,263 @@
+// Parent and child of a real fork both go on with the same context.
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <boost/asio.hpp>
+#include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <csignal>
+#include <functional>
+#include <future>
+#include <optional>
+#include <rung/rung.hpp>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "time_limit.hpp"
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+using asio::ip::tcp;
+using boost::system::error_code;
+using local = asio::local::stream_protocol;
+using context_base = asio::execution_context;
+
+namespace {
+
+enum class process { parent, child };
+
+/// A context, and what may be in flight on it when it forks.
+template <class Context, class Socket, class Timer>
+struct program {
+    using socket = Socket;
+    using timer = Timer;
+
+    explicit program(int hint) : context(hint) {}
+
+    /// Forks as Asio wants it done.
+    process fork() {
+        context.notify_fork(context_base::fork_prepare);
+        id = ::fork();
+        BOOST_REQUIRE(id != -1);
+        if (id == 0) {
+            ::alarm(20);
+            context.notify_fork(context_base::fork_child);
+            return process::child;
+        }
+        context.notify_fork(context_base::fork_parent);
+        return process::parent;
+    }
+    /// Ends the child with what it found, and checks that in the parent.
+    void join(process p, bool as_expected) {
+        if (p == process::child) {
+            ::_exit(as_expected ? 0 : 1);
+        }
+        int status = -1;
+        BOOST_TEST(::waitpid(id, &status, 0) == id);
+        BOOST_TEST(status == 0, "the child ended with " << status);
+        BOOST_TEST(as_expected);
+    }
+
+    Context context;
+    pid_t id = -1;
+};
+using local_timer =
+    asio::basic_waitable_timer<std::chrono::steady_clock,
+                               asio::wait_traits<std::chrono::steady_clock>, rung::executor>;
+using native_program = program<rung::io_context, rung::native<local::socket>, local_timer>;
+using guest_program = program<rung::io_context, local::socket, asio::steady_timer>;
+using stock_program = program<asio::io_context, local::socket, asio::steady_timer>;
+using programs = std::tuple<stock_program, native_program, guest_program>;
+constexpr int hints[] = {1, -1};
+
+struct fixture : test::time_limit {};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(forks, fixture)
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(handlers_and_timers_go_on_in_both_processes, Program, programs) {
+    for (const int hint : hints) {
+        Program p(hint);
+        std::vector<int> ran;
+        typename Program::timer timer(p.context, 5ms);
+        timer.async_wait([&](error_code ec) { ran.push_back(ec ? -1 : 3); });
+        std::optional<process> here;
+        asio::post(p.context, [&] {
+            ran.push_back(1);
+            asio::post(p.context, [&] { ran.push_back(2); });
+            here = p.fork();
+        });
+        p.context.run();
+        p.join(*here, ran == std::vector{1, 2, 3});
+    }
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(operations_in_flight_go_on_in_both_processes, Program, programs) {
+    for (const int hint : hints) {
+        Program p(hint);
+        using socket = typename Program::socket;
+        socket for_parent(p.context);
+        socket for_child(p.context);
+        socket parents_peer(p.context);
+        socket childs_peer(p.context);
+        asio::local::connect_pair(for_parent, parents_peer);
+        asio::local::connect_pair(for_child, childs_peer);
+        char in[2] = {};
+        error_code ended[2];
+        for_parent.async_receive(asio::buffer(&in[0], 1),
+                                 [&](error_code ec, std::size_t) { ended[0] = ec; });
+        for_child.async_receive(asio::buffer(&in[1], 1),
+                                [&](error_code ec, std::size_t) { ended[1] = ec; });
+        p.context.poll();  // both are with the kernel
+        const process here = p.fork();
+        const bool child = here == process::child;
+        (child ? for_parent : for_child).cancel();
+        (child ? childs_peer : parents_peer).send(asio::buffer(child ? "c" : "p", 1));
+        p.context.run();
+        const error_code aborted = asio::error::operation_aborted;
+        p.join(here, child ? in[1] == 'c' && !ended[1] && ended[0] == aborted
+                           : in[0] == 'p' && !ended[0] && ended[1] == aborted);
+    }
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_wake_up_reaches_the_process_it_is_meant_for, Program, programs) {
+    Program p(-1);
+    const process here = p.fork();
+    int posts = 0;
+    auto work = asio::make_work_guard(p.context);
+    std::thread other([&] {
+        for (int i = 0; i < 20; ++i) {
+            std::this_thread::sleep_for(1ms);  // the loop sleeps
+            asio::post(p.context, [&] { ++posts; });
+        }
+        work.reset();
+    });
+    p.context.run();
+    other.join();
+    p.join(here, posts == 20);
+}
+
+BOOST_AUTO_TEST_CASE(a_server_forks_for_each_connection) {
+    for (const int hint : hints) {
+        rung::io_context context(hint);
+        rung::native<tcp::acceptor> acceptor(context, {asio::ip::address_v4::loopback(), 0});
+        rung::native<tcp::socket> socket(context);
+        const auto endpoint = acceptor.local_endpoint();
+        std::string in(4, '\0');
+        int accepted = 0;
+        bool child = false;
+        std::function<void()> accept = [&] {
+            acceptor.async_accept([&](error_code ec, rung::native<tcp::socket> s) {
+                if (ec) {
+                    return;
+                }
+                context.notify_fork(context_base::fork_prepare);
+                child = ::fork() == 0;
+                if (!child) {
+                    context.notify_fork(context_base::fork_parent);
+                    if (++accepted < 3) {
+                        accept();
+                    }
+                    return;
+                }
+                ::alarm(20);
+                context.notify_fork(context_base::fork_child);
+                acceptor.close();
+                socket = std::move(s);
+                asio::async_read(socket, asio::buffer(in), [&](error_code e, std::size_t) {
+                    if (!e) {
+                        asio::async_write(socket, asio::buffer(in), asio::detached);
+                    }
+                });
+            });
+        };
+        accept();
+        std::vector<std::string> answers;
+        std::thread clients;
+        asio::post(context, [&] {
+            clients = std::thread([&] {
+                asio::io_context stock;
+                for (int i = 0; i < 3; ++i) {
+                    tcp::socket client(stock);
+                    client.connect(endpoint);
+                    asio::write(client, asio::buffer("ping", 4));
+                    std::string answer(4, '\0');
+                    asio::read(client, asio::buffer(answer));
+                    answers.push_back(answer);
+                }
+            });
+        });
+        context.run();
+        if (child) {
+            ::_exit(0);
+        }
+        clients.join();
+        for (int i = 0; i < 3; ++i) {
+            int status = -1;
+            BOOST_TEST(::waitpid(-1, &status, 0) > 0);
+            BOOST_TEST(status == 0);
+        }
+        BOOST_TEST(answers == std::vector<std::string>(3, "ping"),
+                   boost::test_tools::per_element());
+    }
+}
+
+BOOST_AUTO_TEST_CASE(lookups_and_signals_work_in_the_child) {
+    native_program p(-1);
+    rung::native<tcp::resolver> resolver(p.context);
+    rung::native<asio::signal_set> signals(p.context, SIGUSR1);
+    int number = 0;
+    signals.async_wait([&](error_code ec, int n) { number = ec ? -1 : n; });
+    p.context.poll();
+    const process here = p.fork();
+    bool found = false;
+    resolver.async_resolve("localhost", "80", [&](error_code ec, const auto& results) {
+        found = !ec && !results.empty();
+        ::kill(::getpid(), SIGUSR1);
+    });
+    p.context.run();
+    p.join(here, found && number == SIGUSR1);
+}
+
+BOOST_AUTO_TEST_CASE(a_child_that_was_not_prepared_for_is_refused_the_parents_operations) {
+    native_program p(-1);
+    native_program::socket a(p.context);
+    native_program::socket b(p.context);
+    asio::local::connect_pair(a, b);
+    char in = 0;
+    a.async_receive(asio::buffer(&in, 1), asio::detached);
+    p.context.poll();
+    p.id = ::fork();
+    if (p.id == 0) {
+        error_code ec;
+        try {
+            p.context.notify_fork(context_base::fork_child);
+        } catch (const boost::system::system_error& e) {
+            ec = e.code();
+        }
+        p.join(process::child, ec == rung::error::forked);
+    }
+    p.join(process::parent, true);
+    b.send(asio::buffer("x", 1));
+    p.context.run();
+    BOOST_TEST(in == 'x');
+}
+
+BOOST_AUTO_TEST_CASE(no_fork_while_another_thread_runs_the_context) {
+    rung::io_context context;
+    auto work = asio::make_work_guard(context);
+    std::thread other([&] { context.run(); });
+    std::promise<void> running;
+    asio::post(context, [&] { running.set_value(); });
+    running.get_future().wait();
+    BOOST_CHECK_EXCEPTION(
+        context.notify_fork(context_base::fork_prepare), boost::system::system_error,
+        [](const boost::system::system_error& e) { return e.code() == rung::error::wrong_thread; });
+    work.reset();
+    other.join();
+}
+
+BOOST_AUTO_TEST_SUITE_END()
