@@ -3,10 +3,34 @@
 
 namespace rung::detail {
 
-/// One who asks for the next end.
-struct completion_queue::request {
-    operation_source<std::size_t> source;
-    request* next = nullptr;
+/// One who asks for the next end: the operation that `next` gives.
+class completion_queue::request : public operation_storage<std::size_t, void>,
+                                  private cancel_hook {
+public:
+    request(destroy_function d, operation_state s, completion_queue& q)
+        : operation_storage<std::size_t, void>(d, s), cancel_hook(&request::acted), queue_(q) {
+        set_first_hook(*this);
+    }
+
+    /// The end of it that its maker, and then the queue, holds.
+    operation_source<std::size_t> source() noexcept {
+        return operation_access::make_source<std::size_t, void>(this);
+    }
+
+    // Guarded by the queue's lock.
+    bool waits = false;
+    request* before = nullptr;
+    request* after = nullptr;
+
+private:
+    static void acted(cancel_hook* hook, action what) noexcept {
+        auto& self = *static_cast<request*>(hook);
+        if (what == action::run) {
+            self.queue_.cancel(self);
+        }
+    }
+
+    completion_queue& queue_;  // while it waits
 };
 
 void completion_queue::begin(join_watcher* watchers, std::size_t count) {
@@ -35,82 +59,78 @@ void completion_queue::ended(join_watcher& w) noexcept {
         if (served == nullptr) {
             ended_.push(&w);
         } else {
-            first_ = served->next;
-            if (first_ == nullptr) {
-                last_ = &first_;
-            }
+            remove(*served);
         }
     }
     if (served != nullptr) {
-        served->source.set_done(static_cast<std::size_t>(&w - watchers_));
-        delete served;
+        // Waits for a request to take it back that finds it served, and needs the queue until then.
+        served->source().set_done(static_cast<std::size_t>(&w - watchers_));
         release();
     }
     release();
 }
 
 rung::operation<std::size_t> completion_queue::next() {
-    auto [source, op] = make_operation<std::size_t>();
-    auto r = std::make_unique<request>();
-    request* const waiting = r.get();
-    // Before anybody may serve the request, and so end it.
-    source.on_cancel([this, waiting] { cancel(waiting); });
+    using storage = allocated_storage<request, recycling_allocator<void>>;
+    request* const r =
+        storage::make(recycling_allocator<void>(), operation_state::pending, *this);
+    auto op = operation_access::make_client<std::size_t, void>(r);
     operation_watcher* ready = nullptr;
-    bool over = false;
     {
         const std::lock_guard lock(lock_);
-        over = asked_ == count_;
-        if (!over) {
-            ++asked_;
-            ready = ended_.pop();
-            if (ready == nullptr) {
-                references_.fetch_add(1, std::memory_order_relaxed);
-                r->source = std::move(source);
-                *last_ = r.release();
-                last_ = &waiting->next;
-            }
+        if (asked_ == count_) {
+            // All are told of or asked for.
+        } else if (++asked_; (ready = ended_.pop()) == nullptr) {
+            references_.fetch_add(1, std::memory_order_relaxed);
+            r->waits = true;
+            r->before = last_;
+            (last_ == nullptr ? first_ : last_->after) = r;
+            last_ = r;
+            return op;
         }
     }
-    if (over) {
-        source.set_failed(boost::asio::error::eof);
-    } else if (ready != nullptr) {
-        source.set_done(static_cast<std::size_t>(static_cast<join_watcher*>(ready) - watchers_));
+    if (ready == nullptr) {
+        r->source().set_failed(boost::asio::error::eof);
+    } else {
+        r->source().set_done(
+            static_cast<std::size_t>(static_cast<join_watcher*>(ready) - watchers_));
     }
-    return std::move(op);
+    return op;
 }
 
-/// Takes a request back. Whoever serves it at the same time waits, before it frees the request, for
-/// this to be over.
-void completion_queue::cancel(request* r) noexcept {
+/// Takes a request off the list. Under the lock.
+void completion_queue::remove(request& r) noexcept {
+    (r.before == nullptr ? first_ : r.before->after) = r.after;
+    (r.after == nullptr ? last_ : r.after->before) = r.before;
+    r.waits = false;
+}
+
+/// Takes a request back. Whoever serves it at the same time waits for this to be over.
+void completion_queue::cancel(request& r) noexcept {
     {
         const std::lock_guard lock(lock_);
-        request** at = &first_;
-        while (*at != nullptr && *at != r) {
-            at = &(*at)->next;
-        }
-        if (*at == nullptr) {
+        if (!r.waits) {
             return;  // served
         }
-        *at = r->next;
-        if (last_ == &r->next) {
-            last_ = at;
-        }
+        remove(r);
         --asked_;
     }
-    r->source.set_cancelled();
-    delete r;
+    r.source().set_cancelled();
     release();
 }
 
 void completion_queue::close() noexcept {
-    request* unserved = nullptr;
-    {
-        const std::lock_guard lock(lock_);
-        unserved = std::exchange(first_, nullptr);
-        last_ = &first_;
-    }
-    while (unserved != nullptr) {
-        delete std::exchange(unserved, unserved->next);
+    for (;;) {
+        request* unserved = nullptr;
+        {
+            const std::lock_guard lock(lock_);
+            unserved = first_;
+            if (unserved == nullptr) {
+                break;
+            }
+            remove(*unserved);
+        }
+        static_cast<void>(unserved->source());  // abandoned
         release();
     }
     release();

@@ -126,6 +126,9 @@ void fiber::destroy_locals() noexcept {
 RUNG_SWITCHES_STACKS void fiber::end_task() {
     fiber_thread& t = this_fiber_thread;
     status_.store(status::idle, std::memory_order_relaxed);
+    if (is_traced()) [[unlikely]] {
+        trace_fiber_stops(*this);
+    }
     const bool simple = cacheable_ && engine_ != nullptr && !unwinding_ && escaped_ == nullptr &&
                         t.idle_count < fiber_thread::most_idle;
     if (simple) [[likely]] {

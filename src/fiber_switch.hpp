@@ -3,6 +3,7 @@
 /// The switch between a thread's stack and a fiber's, and who has to be told of it.
 
 #include <rung/config.hpp>
+#include <rung/trace.hpp>
 #include <utility>
 
 #include "fiber.hpp"
@@ -157,6 +158,9 @@ RUNG_SWITCHES_STACKS inline void fiber::jump_out(bool see_to_it_there) {
         set_outer_aside(t);
     }
     t.current = this;
+    if (is_traced()) [[unlikely]] {
+        trace_fiber_goes(*this);
+    }
     jump_in();
 }
 
@@ -164,6 +168,9 @@ RUNG_SWITCHES_STACKS inline void fiber::jump_out(bool see_to_it_there) {
 /// another thread, or not at all.
 [[gnu::always_inline]] inline void fiber::leave() {
     fiber_thread& t = this_fiber_thread;
+    if (is_traced()) [[unlikely]] {
+        trace_fiber_stops(*this);
+    }
     if (has_outer_ || t.exceptions->any()) [[unlikely]] {
         bring_outer_back(t);
     } else {

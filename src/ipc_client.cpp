@@ -18,14 +18,14 @@ using source = operation_source<bytes, progress>;
 /// A client's side of a connection.
 class client_core final : public link_user, public std::enable_shared_from_this<client_core> {
 public:
-    client_core(memory&& m, std::shared_ptr<link> l)
-        : memory_(std::move(m)), link_(std::move(l)), pending_(memory_.slots()) {
+    explicit client_core(std::shared_ptr<link> l)
+        : link_(std::move(l)), memory_(link_->shared()), pending_(memory_.slots()) {
         for (std::size_t i = memory_.slots(); i-- > 0;) {
             free_.push_back(i);
         }
     }
 
-    void listen() { link_->start(shared_from_this()); }
+    void listen(const boost::asio::any_io_executor& ex) { link_->listen(ex, shared_from_this()); }
     bool connected() const noexcept { return !closed_.load(std::memory_order_acquire); }
     void close() noexcept {
         abandon_all();
@@ -33,15 +33,16 @@ public:
     }
 
     operation<bytes, progress> start(std::span<const std::byte> arguments);
-    void rung_for() override;
+    void look() override {
+        link_->take_news([this](std::size_t i) { look_at(i); });
+    }
     void gone() noexcept override { abandon_all(); }
 
 private:
     /// An operation in a slot. Guarded by mutex_, but for what `look_at` has taken out.
     struct pending {
         source producer;
-        std::uint64_t number =
-            0;  // of the slot's use, so that a late request to cancel finds another
+        std::uint64_t number = 0;  // of the slot's use: a late request to cancel finds another
         bool active = false;
         bool running = false;
         progress last;
@@ -50,15 +51,10 @@ private:
 
     void look_at(std::size_t i);
     void cancel(std::size_t i, std::uint64_t number) noexcept;
-    void tell(std::size_t i) noexcept {
-        if (post_news(memory_.header().to_server, i)) {
-            link_->ring();
-        }
-    }
     void abandon_all() noexcept;
 
-    const memory memory_;
     const std::shared_ptr<link> link_;
+    const memory& memory_;             // the link's
     std::atomic<bool> closed_{false};  // written under mutex_
     std::mutex mutex_;
     std::vector<pending> pending_;   // guarded by mutex_
@@ -92,7 +88,7 @@ operation<bytes, progress> client_core::start(std::span<const std::byte> argumen
         s.cancel.store(0, std::memory_order_relaxed);
         s.state.store(slot::submitted, std::memory_order_release);  // pairs with the server's look
     }
-    tell(i);
+    link_->tell(i);
     return std::move(op);
 }
 
@@ -104,12 +100,7 @@ void client_core::cancel(std::size_t i, std::uint64_t number) noexcept {
         }
         memory_.at(i).cancel.store(1, std::memory_order_release);
     }
-    tell(i);
-}
-
-void client_core::rung_for() {
-    take_all_news(memory_.header().to_client, memory_.slots(),
-                  [this](std::size_t i) { look_at(i); });
+    link_->tell(i);
 }
 
 /// Passes on what the server says of a slot.
@@ -201,28 +192,39 @@ void client_core::abandon_all() noexcept {
 
 namespace {
 
-constexpr timeval answer_limit{5, 0};
+/// A connection to the server there, which was given a few seconds to take it and to answer.
+std::pair<detail::unique_fd, detail::memory> connect(std::string_view path) {
+    using namespace detail;
+    constexpr timeval limit{5, 0};
+    const auto endpoint = endpoint_of(path);
+    unique_fd connection(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const int fd = connection.get();
+    int result = -1;
+    if (fd != -1 && ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0 &&
+        ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0) {
+        do {
+            result = ::connect(fd, endpoint.data(), static_cast<socklen_t>(endpoint.size()));
+        } while (result == -1 && errno == EINTR);
+    }
+    if (result == -1) {
+        const bool full = errno == EAGAIN;  // and did not take anybody for so long
+        throw boost::system::system_error(full ? ETIMEDOUT : errno,
+                                          boost::system::system_category(),
+                                          full ? "rung::ipc::client: the server does not answer"
+                                               : "rung::ipc::client: no server listens there");
+    }
+    const unique_fd shared = receive_memory(fd);
+    return {std::move(connection), memory::open(shared.get())};
+}
 
 }  // namespace
 
 client::client(boost::asio::any_io_executor ex, std::string_view path) {
     using namespace detail;
-    const auto endpoint = endpoint_of(path);
-    unique_fd connection(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (connection.get() == -1 ||
-        ::setsockopt(connection.get(), SOL_SOCKET, SO_RCVTIMEO, &answer_limit,
-                     sizeof answer_limit) != 0 ||
-        ::connect(connection.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) !=
-            0) {
-        throw boost::system::system_error(errno, boost::system::system_category(),
-                                          "rung::ipc::client: no server listens there");
-    }
-    setup s = receive_setup(connection.get());
-    memory m = memory::open(s.memory.get());
-    auto link =
-        make_link(ex, std::move(connection), std::move(s.to_client), std::move(s.to_server));
-    core_ = std::make_shared<client_core>(std::move(m), std::move(link));
-    core_->listen();
+    auto [connection, shared] = connect(path);
+    core_ = std::make_shared<client_core>(
+        std::make_shared<link>(std::move(shared), std::move(connection), link::side::client));
+    core_->listen(ex);
 }
 
 client::~client() { core_->close(); }

@@ -1,51 +1,184 @@
 #include "ipc_link.hpp"
 
-#include <sys/eventfd.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
+#include <boost/asio/basic_stream_socket.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <cerrno>
 #include <cstring>
+#include <rung/detail/io_handler.hpp>
+#include <rung/rung.hpp>
 #include <string>
+
+#include "futex.hpp"
+#include "ring_backend.hpp"
 
 namespace rung::ipc::detail {
 
 namespace {
 
+using boost::system::error_code;
 using boost::system::system_error;
-constexpr std::size_t descriptors = 3;
+namespace engine = rung::detail::engine;
+using rung::detail::executor_access;
 
-/// A message of one byte with room for the descriptors.
+/// Waits through the ring until a word is not `expected` any more, or somebody wakes it.
+class futex_core : public rung::detail::io_operation {
+public:
+    futex_core(function_type f, std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept
+        : io_operation(f, rung::detail::level::normal) {
+        kind = rung::detail::io_kind::futex_wait;
+        address = &word;
+        length = expected;
+    }
+    std::tuple<error_code> take_result() const noexcept { return {error()}; }
+};
+
+/// What waits for the peer on an executor, with objects of the executor's own kind: native ones on
+/// a `rung::executor`. Its handlers alone keep it, so that it goes with its context.
+template <class Executor>
+class listener final : public std::enable_shared_from_this<listener<Executor>> {
+    using protocol = boost::asio::local::stream_protocol;
+
+public:
+    listener(const Executor& ex, std::shared_ptr<link> l, std::weak_ptr<link_user> user)
+        : link_(std::move(l)),
+          user_(std::move(user)),
+          socket_(ex, protocol(), link_->duplicate().release()) {}
+    ~listener() { link_->close(); }
+    listener(const listener&) = delete;
+    listener& operator=(const listener&) = delete;
+
+    void begin() {
+        boost::asio::dispatch(socket_.get_executor(), [self = this->shared_from_this()] {
+            self->look();
+            self->await_socket();
+            self->await_futex();
+        });
+    }
+
+private:
+    void look() {
+        if (const auto user = user_.lock()) {
+            user->look();
+        }
+    }
+    void await_socket() {
+        socket_.async_read_some(
+            boost::asio::buffer(bytes_),
+            [self = this->shared_from_this()](const error_code& ec, std::size_t) {
+                if (ec) {
+                    return self->end();
+                }
+                self->look();
+                self->await_socket();
+            });
+    }
+    void await_futex() {
+        if constexpr (std::is_same_v<Executor, executor>) {
+            std::atomic<std::uint32_t>* const word = link_->futex();
+            if (word == nullptr || ended_) {
+                return;
+            }
+            auto handler = [self = this->shared_from_this()](const error_code& ec) {
+                if (ec == boost::asio::error::operation_aborted) {
+                    return;
+                }
+                // `would_block`: the word had changed before the wait began.
+                if (ec && ec != boost::asio::error::would_block) {
+                    self->link_->sleep_on_socket();
+                }
+                self->look();
+                self->await_futex();
+            };
+            const executor ex = socket_.get_executor();
+            engine::start(executor_access::engine_of(ex),
+                          rung::detail::make_handler_operation<futex_core>(
+                              handler, ex, *word, std::uint32_t{direction::on_futex}),
+                          &futex_waits_, nullptr);
+        }
+    }
+    void end() {
+        ended_ = true;
+        if constexpr (std::is_same_v<Executor, executor>) {
+            engine::cancel_all(executor_access::engine_of(socket_.get_executor()), futex_waits_);
+        }
+        if (const auto user = user_.lock()) {
+            user->gone();
+        }
+    }
+
+    const std::shared_ptr<link> link_;
+    const std::weak_ptr<link_user> user_;
+    // The executor only.
+    boost::asio::basic_stream_socket<protocol, Executor> socket_;
+    rung::detail::io_list futex_waits_;
+    std::array<char, 64> bytes_;
+    bool ended_ = false;
+};
+
+/// A message of one byte with room for one descriptor.
 struct message {
     message() noexcept {
         header.msg_iov = &part;
         header.msg_iovlen = 1;
         header.msg_control = control;
-        header.msg_controllen = sizeof control;
+        header.msg_controllen = CMSG_LEN(sizeof(int));  // what is behind it would take a second one
     }
     char byte = 'r';
     iovec part{&byte, 1};
-    alignas(cmsghdr) char control[CMSG_SPACE(descriptors * sizeof(int))] = {};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
     msghdr header{};
 };
 
 }  // namespace
 
-void link::ring() const noexcept {
-    const std::uint64_t one = 1;
-    // Where the counter is full the peer has not looked for a long time, and will be woken anyway.
-    static_cast<void>(::write(wakes_peer_.get(), &one, sizeof one) == sizeof one);
+link::link(memory&& m, unique_fd socket, side s) noexcept
+    : memory_(std::move(m)),
+      socket_(std::move(socket)),
+      in_(s == side::server ? &memory_.header().to_server : &memory_.header().to_client),
+      out_(s == side::server ? &memory_.header().to_client : &memory_.header().to_server) {}
+
+void link::listen(const boost::asio::any_io_executor& ex, const std::shared_ptr<link_user>& user) {
+    if (const executor* const native = native_executor(ex)) {
+        const bool ring = engine::context_of(executor_access::engine_of(*native)).backend() ==
+                          rung::backend::io_uring;
+        if (ring && rung::detail::waits_for_futexes()) {
+            way_ = direction::on_futex;
+        }
+        std::make_shared<listener<executor>>(*native, shared_from_this(), user)->begin();
+    } else {
+        std::make_shared<listener<boost::asio::any_io_executor>>(ex, shared_from_this(), user)
+            ->begin();
+    }
 }
 
-std::shared_ptr<link> make_link(const boost::asio::any_io_executor& ex, unique_fd connection,
-                                unique_fd wakes_us, unique_fd wakes_peer) {
-    if (const executor* const native = native_executor(ex)) {
-        return std::make_shared<link_on<executor>>(*native, std::move(connection),
-                                                   std::move(wakes_us), std::move(wakes_peer));
+void link::close() const noexcept { ::shutdown(socket_.get(), SHUT_RDWR); }
+
+void link::tell(std::size_t i) const noexcept {
+    switch (post_news(*out_, i)) {
+        case direction::awake:
+            break;
+        case direction::on_futex:
+            rung::detail::futex_wake(&out_->asleep, 1, rung::detail::futex_scope::shared);
+            break;
+        default:
+            // Where there is no room the peer has bytes to read, and will be woken anyway.
+            static_cast<void>(::send(socket_.get(), "", 1, MSG_DONTWAIT | MSG_NOSIGNAL));
     }
-    return std::make_shared<link_on<boost::asio::any_io_executor>>(
-        ex, std::move(connection), std::move(wakes_us), std::move(wakes_peer));
+}
+
+unique_fd link::duplicate() const {
+    unique_fd fd(::fcntl(socket_.get(), F_DUPFD_CLOEXEC, 0));
+    if (fd.get() == -1) {
+        throw system_error(errno, boost::system::system_category(),
+                           "rung::ipc: no descriptor left; raise RLIMIT_NOFILE (ulimit -n)");
+    }
+    return fd;
 }
 
 boost::asio::local::stream_protocol::endpoint endpoint_of(std::string_view path) {
@@ -56,28 +189,18 @@ boost::asio::local::stream_protocol::endpoint endpoint_of(std::string_view path)
     return {name};
 }
 
-unique_fd make_event() {
-    unique_fd fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (fd.get() == -1) {
-        throw system_error(errno, boost::system::system_category(),
-                           "rung::ipc: no eventfd; raise RLIMIT_NOFILE (ulimit -n)");
-    }
-    return fd;
-}
-
-bool send_setup(int connection, const unique_fd& memory, const unique_fd& to_server,
-                const unique_fd& to_client) noexcept {
+bool send_memory(int connection, const unique_fd& memory) noexcept {
     message m;
     cmsghdr* const c = CMSG_FIRSTHDR(&m.header);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(descriptors * sizeof(int));
-    const std::array<int, descriptors> fds{memory.get(), to_server.get(), to_client.get()};
-    std::memcpy(CMSG_DATA(c), fds.data(), sizeof fds);
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    const int fd = memory.get();
+    std::memcpy(CMSG_DATA(c), &fd, sizeof fd);
     return ::sendmsg(connection, &m.header, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
 }
 
-setup receive_setup(int connection) {
+unique_fd receive_memory(int connection) {
     message m;
     ssize_t n = 0;
     do {
@@ -91,27 +214,18 @@ setup receive_setup(int connection) {
         throw system_error(boost::asio::error::connection_refused,
                            "rung::ipc::client: the server has no room, or refuses this user");
     }
-    std::array<unique_fd, descriptors> fds;
-    std::size_t received = 0;
-    for (cmsghdr* c = CMSG_FIRSTHDR(&m.header); c != nullptr; c = CMSG_NXTHDR(&m.header, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
-            continue;
-        }
-        const std::size_t bytes_of_fds = c->cmsg_len - CMSG_LEN(0);
-        for (std::size_t at = 0; at + sizeof(int) <= bytes_of_fds; at += sizeof(int)) {
-            int fd = -1;
-            std::memcpy(&fd, CMSG_DATA(c) + at, sizeof fd);
-            unique_fd owned(fd);
-            if (received < descriptors) {
-                fds[received] = std::move(owned);
-            }
-            ++received;
-        }
+    const cmsghdr* const c = CMSG_FIRSTHDR(&m.header);
+    unique_fd fd;
+    if (c != nullptr && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+        c->cmsg_len == CMSG_LEN(sizeof(int))) {
+        int number = -1;
+        std::memcpy(&number, CMSG_DATA(c), sizeof number);
+        fd = unique_fd(number);
     }
-    if (received != descriptors || (m.header.msg_flags & MSG_CTRUNC) != 0) {
+    if (fd.get() == -1 || (m.header.msg_flags & MSG_CTRUNC) != 0) {
         throw system_error(rung::error::bad_peer, "rung::ipc::client: this is no server of ours");
     }
-    return {std::move(fds[0]), std::move(fds[1]), std::move(fds[2])};
+    return fd;
 }
 
 }  // namespace rung::ipc::detail

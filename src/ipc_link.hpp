@@ -1,13 +1,10 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/basic_stream_socket.hpp>
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/dispatch.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <memory>
-#include <rung/rung.hpp>
+#include <rung/executor.hpp>
+#include <string_view>
 
 #include "ipc_memory.hpp"
 
@@ -16,8 +13,8 @@ namespace rung::ipc::detail {
 /// What a link reports to, on the executor, one call at a time.
 class link_user {
 public:
-    /// The peer has rung. Returns when there is nothing left to do and the reader is marked asleep.
-    virtual void rung_for() = 0;
+    /// There may be news. Returns when all was taken, and with it the reader marked as asleep.
+    virtual void look() = 0;
     /// The peer is gone, or the link failed.
     virtual void gone() noexcept = 0;
 
@@ -25,98 +22,49 @@ protected:
     ~link_user() = default;
 };
 
-/// A connection's descriptors: the eventfd by which the peer rings, that by which it is rung, and
-/// the socket whose end is the peer's.
-class link {
+/// One side of a connection: the memory, and the socket that ends with the peer.
+///
+/// A reader that sleeps on a futex, where its ring can wait for one, is woken through the memory;
+/// any other by a byte through the socket. Both ways of waking are calls that cannot block,
+/// whatever the peer does. (Of an eventfd, a pipe or anything else that two processes share by one
+/// open file description, the peer may change the blocking mode.) What listens belongs to the
+/// context, which may go first, and not to the link.
+class link : public std::enable_shared_from_this<link> {
 public:
-    virtual ~link() = default;
-    /// Begins to listen, with the first look at the memory. It does not keep its user, who keeps
-    /// it.
-    virtual void start(std::shared_ptr<link_user> user) = 0;
-    /// Ends the link. Any thread.
-    virtual void close() noexcept = 0;
-    /// Wakes the peer. Any thread.
-    void ring() const noexcept;
+    enum class side : std::uint8_t { server, client };
 
-protected:
-    explicit link(unique_fd peer_wakes) noexcept : wakes_peer_(std::move(peer_wakes)) {}
+    link(memory&& m, unique_fd socket, side s) noexcept;
+
+    const memory& shared() const noexcept { return memory_; }
+
+    /// Begins to listen on an executor, with a first look. Keeps the link, but not its user, until
+    /// the end of the connection. Throws `system_error` where there are no descriptors left.
+    void listen(const boost::asio::any_io_executor& ex, const std::shared_ptr<link_user>& user);
+    /// Ends the connection, of which the peer hears, too. Any thread.
+    void close() const noexcept;
+    /// Tells the peer that slot `i` has news. Any thread.
+    void tell(std::size_t i) const noexcept;
+    /// Calls `f(i)` for each slot with news, and leaves the reader marked as asleep.
+    template <class F>
+    void take_news(F f) const {
+        take_all_news(*in_, memory_.slots(), way_, f);
+    }
+
+    // For what listens, on its executor.
+    /// A second descriptor of the socket.
+    unique_fd duplicate() const;
+    /// The word on which the reader sleeps; null where that is the socket.
+    std::atomic<std::uint32_t>* futex() const noexcept {
+        return way_ == direction::on_futex ? &in_->asleep : nullptr;
+    }
+    void sleep_on_socket() noexcept { way_ = direction::on_socket; }
 
 private:
-    unique_fd wakes_peer_;
-};
-
-/// A link over descriptors of the executor's own kind: native ones on a `rung::executor`.
-template <class Executor>
-class link_on final : public link, public std::enable_shared_from_this<link_on<Executor>> {
-    using socket = boost::asio::basic_stream_socket<boost::asio::local::stream_protocol, Executor>;
-    using descriptor = boost::asio::posix::basic_stream_descriptor<Executor>;
-
-public:
-    link_on(const Executor& ex, unique_fd connection, unique_fd wakes_us, unique_fd wakes_peer)
-        : link(std::move(wakes_peer)),
-          socket_(ex, boost::asio::local::stream_protocol(), connection.release()),
-          wake_(ex, wakes_us.release()) {}
-
-    void start(std::shared_ptr<link_user> user) override {
-        boost::asio::dispatch(socket_.get_executor(),
-                              [self = this->shared_from_this(), user = std::move(user)] {
-                                  if (self->closed_) {
-                                      return user->gone();
-                                  }
-                                  self->user_ = user;
-                                  self->await_end();
-                                  self->await_ring();
-                                  user->rung_for();
-                              });
-    }
-    void close() noexcept override {
-        try {
-            boost::asio::dispatch(socket_.get_executor(),
-                                  [self = this->shared_from_this()] { self->end(); });
-        } catch (const std::bad_alloc&) {
-            // The descriptors go with the object.
-        }
-    }
-
-private:
-    void await_ring() {
-        wake_.async_read_some(boost::asio::buffer(&count_, sizeof count_),
-                              [self = this->shared_from_this()](auto ec, std::size_t) {
-                                  if (ec) {
-                                      return self->end();
-                                  }
-                                  if (const auto user = self->user_.lock()) {
-                                      user->rung_for();
-                                  }
-                                  if (!self->closed_) {
-                                      self->await_ring();
-                                  }
-                              });
-    }
-    /// Nothing is ever sent on the socket once it is set up: what is readable is the end, or wrong.
-    void await_end() {
-        socket_.async_read_some(
-            boost::asio::buffer(&byte_, 1),
-            [self = this->shared_from_this()](auto, std::size_t) { self->end(); });
-    }
-    void end() noexcept {
-        if (!std::exchange(closed_, true)) {
-            boost::system::error_code ignored;
-            wake_.close(ignored);
-            socket_.close(ignored);
-            if (const auto user = user_.lock()) {
-                user->gone();
-            }
-        }
-    }
-
-    // The executor only.
-    socket socket_;
-    descriptor wake_;
-    std::weak_ptr<link_user> user_;
-    std::uint64_t count_ = 0;
-    char byte_ = 0;
-    bool closed_ = false;
+    const memory memory_;
+    const unique_fd socket_;
+    direction* const in_;
+    direction* const out_;
+    std::uint32_t way_ = direction::on_socket;  // in which the reader sleeps; its executor only
 };
 
 /// The native executor inside, or null.
@@ -124,24 +72,13 @@ inline const executor* native_executor(const boost::asio::any_io_executor& ex) n
     return ex.target<executor>();
 }
 
-std::shared_ptr<link> make_link(const boost::asio::any_io_executor& ex, unique_fd connection,
-                                unique_fd wakes_us, unique_fd wakes_peer);
-
 // Setting up. Each throws `system_error`.
 
 /// The address of a path; of a name without a file where it begins with `@`.
 boost::asio::local::stream_protocol::endpoint endpoint_of(std::string_view path);
-/// A non-blocking eventfd.
-unique_fd make_event();
-/// Sends a client its memory, the event that wakes the server and the one that wakes it. False if
-/// the client does not take them.
-bool send_setup(int connection, const unique_fd& memory, const unique_fd& to_server,
-                const unique_fd& to_client) noexcept;
-
-/// What the client gets.
-struct setup {
-    unique_fd memory, to_server, to_client;
-};
-setup receive_setup(int connection);
+/// Sends a client its memory. False if it does not take it.
+bool send_memory(int connection, const unique_fd& memory) noexcept;
+/// What `send_memory` sent.
+unique_fd receive_memory(int connection);
 
 }  // namespace rung::ipc::detail

@@ -1,8 +1,10 @@
 #include "ipc_memory.hpp"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <boost/asio/error.hpp>
@@ -90,9 +92,12 @@ std::pair<memory, unique_fd> memory::create(std::size_t slots, std::size_t capac
 
 memory memory::open(int fd) {
     struct stat status {};
+    struct statfs where {};
     const int seals = ::fcntl(fd, F_GET_SEALS);
     memory_header start{};
-    if (::fstat(fd, &status) == 0 && seals != -1 && (seals & F_SEAL_SHRINK) != 0 &&
+    // Of huge pages there may be none left when one is touched, which raises SIGBUS.
+    if (::fstat(fd, &status) == 0 && ::fstatfs(fd, &where) == 0 && where.f_type == TMPFS_MAGIC &&
+        seals != -1 && (seals & F_SEAL_SHRINK) != 0 &&
         ::pread(fd, &start, sizeof start, 0) == sizeof start &&
         start.magic == memory_header::expected_magic && start.slots > 0 &&
         start.slots <= most_slots && start.capacity > 0 && start.capacity <= most_bytes &&

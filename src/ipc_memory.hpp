@@ -53,11 +53,12 @@ struct alignas(64) slot {
     std::atomic<std::uint64_t> progress_total;
 };
 
-/// One way of the traffic: which slots have news, and whether the reader sleeps.
+/// One way of the traffic: which slots have news, and whether and how the reader sleeps.
 struct alignas(64) direction {
     static constexpr std::size_t words = 16;  // 1,024 slots
+    enum : std::uint32_t { awake, on_futex, on_socket };
 
-    std::atomic<std::uint32_t> asleep;
+    std::atomic<std::uint32_t> asleep;  // the futex, too
     alignas(64) std::atomic<std::uint64_t> news[words];
 };
 
@@ -120,11 +121,12 @@ private:
     std::size_t capacity_;
 };
 
-/// Tells the reader of a direction that slot `i` has news. True if it sleeps and must be woken.
-inline bool post_news(direction& d, std::size_t i) noexcept {
+/// Tells the reader of a direction that slot `i` has news. Gives how it sleeps and must be woken.
+inline std::uint32_t post_news(direction& d, std::size_t i) noexcept {
     d.news[i / 64].fetch_or(std::uint64_t{1} << (i % 64), std::memory_order_seq_cst);
-    return d.asleep.load(std::memory_order_seq_cst) != 0 &&
-           d.asleep.exchange(0, std::memory_order_seq_cst) != 0;
+    return d.asleep.load(std::memory_order_seq_cst) == direction::awake
+               ? std::uint32_t{direction::awake}
+               : d.asleep.exchange(direction::awake, std::memory_order_seq_cst);
 }
 
 /// Takes the news of up to `slots` slots and calls `f(i)` for each.
@@ -143,11 +145,12 @@ void take_news(direction& d, std::size_t slots, F& f) {
     }
 }
 
-/// Reads all news, with the reader marked as asleep when it returns: whoever posts then rings.
+/// Reads all news, with the reader marked as asleep in the way given when it returns: whoever posts
+/// then wakes it.
 template <class F>
-void take_all_news(direction& d, std::size_t slots, F f) {
+void take_all_news(direction& d, std::size_t slots, std::uint32_t way, F f) {
     take_news(d, slots, f);
-    d.asleep.store(1, std::memory_order_seq_cst);  // pairs with post_news
+    d.asleep.store(way, std::memory_order_seq_cst);  // pairs with post_news
     take_news(d, slots, f);
 }
 

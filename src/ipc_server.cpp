@@ -4,7 +4,9 @@
 
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/bind_executor.hpp>
-#include <mutex>
+#include <boost/asio/dispatch.hpp>
+#include <optional>
+#include <rung/io_context.hpp>
 #include <rung/ipc.hpp>
 #include <string>
 #include <thread>
@@ -24,19 +26,18 @@ using published = operation<bytes, progress>;
 /// A server's side of a connection.
 class connection final : public link_user, public std::enable_shared_from_this<connection> {
 public:
-    connection(memory&& m, std::shared_ptr<link> l, boost::asio::any_io_executor ex,
+    connection(std::shared_ptr<link> l, boost::asio::any_io_executor ex,
                std::weak_ptr<server_core> server)
-        : memory_(std::move(m)),
-          link_(std::move(l)),
+        : link_(std::move(l)),
+          memory_(link_->shared()),
           executor_(std::move(ex)),
           server_(std::move(server)),
           slots_(memory_.slots()) {}
 
-    void listen() { link_->start(shared_from_this()); }
+    void listen() { link_->listen(executor_, shared_from_this()); }
     void close() noexcept { link_->close(); }
-    void rung_for() override {
-        take_all_news(memory_.header().to_server, memory_.slots(),
-                      [this](std::size_t i) { look_at(i); });
+    void look() override {
+        link_->take_news([this](std::size_t i) { look_at(i); });
     }
     void gone() noexcept override;
 
@@ -45,18 +46,13 @@ private:
     void begin(std::size_t i);
     void publish(std::size_t i, operation_state state, const progress& p);
     void end(std::size_t i, std::uint32_t state, const error_code& error);
-    void tell(std::size_t i) noexcept {
-        if (post_news(memory_.header().to_client, i)) {
-            link_->ring();
-        }
-    }
 
-    const memory memory_;
     const std::shared_ptr<link> link_;
+    const memory& memory_;  // the link's
     const boost::asio::any_io_executor executor_;
     // The executor only.
     std::weak_ptr<server_core> server_;  // which holds this, even where its context has gone
-    std::vector<published> slots_;  // valid while it goes on
+    std::vector<published> slots_;       // valid while it goes on
     bool gone_ = false;
 };
 
@@ -151,7 +147,7 @@ void connection::publish(std::size_t i, operation_state state, const progress& p
         case operation_state::running:
             // The client cannot tell the two apart: that it was taken up is what it sees.
             memory_.at(i).state.store(slot::running, std::memory_order_release);
-            tell(i);
+            link_->tell(i);
             break;
         case operation_state::done:
             if (op.value()->size() > memory_.capacity()) {
@@ -174,7 +170,7 @@ void connection::end(std::size_t i, std::uint32_t state, const error_code& error
     memory_.write_error(i, error);
     slots_[i] = {};  // the client may use the slot again as soon as it sees the end
     memory_.at(i).state.store(state, std::memory_order_release);
-    tell(i);
+    link_->tell(i);
 }
 
 void connection::gone() noexcept {
@@ -203,18 +199,20 @@ void server_core::welcome(unique_fd client, const boost::asio::any_io_executor& 
         return;
     }
     auto [shared, fd] = memory::create(options.slots, options.capacity);
-    unique_fd to_server = make_event();
-    unique_fd to_client = make_event();
-    if (!send_setup(client.get(), fd, to_server, to_client)) {
+    if (!send_memory(client.get(), fd)) {
         return;
     }
     const auto c = std::make_shared<connection>(
-        std::move(shared),
-        make_link(ex, std::move(client), std::move(to_server), std::move(to_client)), ex,
+        std::make_shared<link>(std::move(shared), std::move(client), link::side::server), ex,
         weak_from_this());
     connections_.insert(c);
     clients_.store(connections_.size(), std::memory_order_relaxed);
-    c->listen();
+    try {
+        c->listen();
+    } catch (...) {
+        forget(c);
+        throw;
+    }
 }
 
 namespace {

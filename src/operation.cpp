@@ -198,13 +198,10 @@ void operation_core::cancel() noexcept {
 }
 
 void operation_core::set_hook(cancel_hook* hook) noexcept {
-    cancel_hook* replaced = nullptr;
+    drop_hook();  // one at a time: the one before may be running
     {
         const std::lock_guard lock(lock_);
-        replaced = std::exchange(hook_, hook);
-    }
-    if (replaced != nullptr) {
-        replaced->act(replaced, cancel_hook::action::dispose);
+        hook_ = hook;
     }
     // Either cancel() sees the hook or we see that it was called.
     const std::uint64_t before = word_.fetch_or(hook_bit, std::memory_order_acq_rel);
@@ -215,27 +212,28 @@ void operation_core::set_hook(cancel_hook* hook) noexcept {
 
 void operation_core::run_hook() noexcept {
     cancel_hook* hook = nullptr;
+    const void* outer = nullptr;  // a hook that gives the operation another one is this thread's
     {
         const std::lock_guard lock(lock_);
         hook = std::exchange(hook_, nullptr);
         if (hook == nullptr) {
             return;
         }
-        hook_thread_ = this_thread();
+        outer = std::exchange(hook_thread_, this_thread());
         hook_runs_.store(1, std::memory_order_relaxed);
     }
     add_reference();  // the hook may end the operation, and what is told of that drop its handle
     hook->act(hook, cancel_hook::action::run);
     {
         const std::lock_guard lock(lock_);
-        hook_thread_ = nullptr;
-        hook_runs_.store(0, std::memory_order_release);  // pairs with the wait in drop_hook()
+        hook_thread_ = outer;
+        // Pairs with the wait in drop_hook(); in one order with the notification's look for it.
+        hook_runs_.store(outer != nullptr ? 1 : 0, std::memory_order_seq_cst);
     }
     hook_runs_.notify_all();
     release();
 }
 
-/// The operation has ended: nobody runs the hook from now on, nor still runs it when this returns.
 void operation_core::drop_hook() noexcept {
     cancel_hook* hook = nullptr;
     bool runs_elsewhere = false;

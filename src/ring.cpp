@@ -34,6 +34,15 @@ std::size_t entry_length(const io_operation& op) noexcept {
 /// An operation waits, whatever its caller's flags say: that is what makes it asynchronous.
 int entry_flags(const io_operation& op) noexcept { return op.flags & ~MSG_DONTWAIT; }
 
+/// Linux 6.7; see `waits_for_futexes`. Older headers name neither the opcode nor the fields: the
+/// word's size stands where a descriptor would, its value in `addr2`, who may wake it in `addr3`.
+void prepare_futex_wait(io_uring_sqe* e, const io_operation& op) noexcept {
+    constexpr int size_of_word = 2;                   // FUTEX2_SIZE_U32
+    constexpr std::uint32_t by_anyone = 0xffff'ffff;  // FUTEX_BITSET_MATCH_ANY
+    io_uring_prep_rw(futex_wait_opcode, e, size_of_word, op.address, 0, op.length);
+    e->addr3 = by_anyone;
+}
+
 void prepare(io_uring_sqe* e, io_operation& op) noexcept {
     switch (op.kind) {
         case io_kind::nop:
@@ -79,6 +88,9 @@ void prepare(io_uring_sqe* e, io_operation& op) noexcept {
         case io_kind::write_vector:
             io_uring_prep_writev(e, op.descriptor, static_cast<iovec*>(op.address),
                                  static_cast<unsigned>(op.length), own_position);
+            break;
+        case io_kind::futex_wait:
+            prepare_futex_wait(e, op);
             break;
     }
     const bool transfer = op.kind != io_kind::nop && op.kind < io_kind::accept;

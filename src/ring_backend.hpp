@@ -43,6 +43,11 @@ public:
     virtual void rebuild() {}
 };
 
+/// The entry that waits for a futex: IORING_OP_FUTEX_WAIT, Linux 6.7.
+inline constexpr int futex_wait_opcode = 51;
+/// Whether the kernel's ring has it. Asks the kernel once.
+bool waits_for_futexes() noexcept;
+
 /// The kernel's ring. Throws `boost::system::system_error` that names cause and cure.
 std::unique_ptr<ring_backend> make_kernel_backend(const io_context_options& options);
 

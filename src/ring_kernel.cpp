@@ -146,6 +146,15 @@ private:
 
 }  // namespace
 
+bool waits_for_futexes() noexcept {
+    static const bool answer = [] {
+        const std::unique_ptr<io_uring_probe, decltype(&io_uring_free_probe)> probe(
+            io_uring_get_probe(), &io_uring_free_probe);
+        return probe != nullptr && io_uring_opcode_supported(probe.get(), futex_wait_opcode) != 0;
+    }();
+    return answer;
+}
+
 std::unique_ptr<ring_backend> make_kernel_backend(const io_context_options& options) {
     return std::make_unique<kernel_backend>(options);
 }

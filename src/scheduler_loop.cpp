@@ -121,11 +121,10 @@ std::size_t scheduler::run(std::int64_t deadline_ns, std::size_t limit) {
 
 void scheduler::execute_traced(operation* op) {
     struct end {
-        level track;
-        ~end() { trace_end(track); }
+        level before;
+        ~end() { trace_handler_end(before); }
     };
-    const end at_exit{op->level_};
-    trace_begin("handler", at_exit.track);
+    const end at_exit{trace_handler_begin(op->level_)};
     op->complete();
 }
 

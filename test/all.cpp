@@ -2,19 +2,15 @@
 
 #include <rung/all.hpp>
 
-#include "allocations.hpp"
-
-#include <algorithm>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
-#include <chrono>
 #include <list>
 #include <memory>
-#include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "batch.hpp"
 #include "outcomes.hpp"
 #include "time_limit.hpp"
 
@@ -22,20 +18,6 @@ using namespace test;
 using rung::make_operation;
 
 namespace {
-
-/// Operations and their sources, in the same order.
-template <class T>
-struct batch {
-    explicit batch(std::size_t n) {
-        for (std::size_t i = 0; i < n; ++i) {
-            auto [source, op] = make_operation<T>();
-            sources.push_back(std::move(source));
-            operations.push_back(std::move(op));
-        }
-    }
-    std::vector<rung::operation_source<T>> sources;
-    std::vector<rung::operation<T>> operations;
-};
 
 BOOST_AUTO_TEST_CASE(a_pack_is_done_with_a_tuple) {
     auto [a, first] = make_operation<int>();
@@ -182,33 +164,6 @@ BOOST_AUTO_TEST_CASE(an_operation_in_a_join_may_still_be_watched) {
     source.set_done("both");
     BOOST_TEST(seen == "both");
     BOOST_TEST(std::get<0>(joined.get()) == "both");
-}
-
-/// Seconds that a join of `n` takes, from the first call to the last value.
-double join_time(std::size_t n) {
-    batch<std::size_t> b(n);
-    std::vector<std::size_t> order(n);
-    for (std::size_t i = 0; i < n; ++i) {
-        order[i] = i;
-    }
-    std::shuffle(order.begin(), order.end(), std::mt19937(1));
-    const auto begin = std::chrono::steady_clock::now();
-    auto op = rung::all(std::move(b.operations));
-    for (const std::size_t i : order) {
-        b.sources[i].set_done(i);
-    }
-    const auto values = std::move(op).get();
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-    BOOST_TEST_REQUIRE(values.size() == n);
-    BOOST_TEST(std::is_sorted(values.begin(), values.end()));
-    return took.count();
-}
-
-BOOST_AUTO_TEST_CASE(a_hundred_thousand_are_joined_at_linear_cost) {
-    const double small = std::min(join_time(10'000), join_time(10'000));
-    const double large = std::min(join_time(100'000), join_time(100'000));
-    // Ten times the work; the margin is for caches, and far from the hundred of a quadratic cost.
-    BOOST_TEST(large < 40 * small);
 }
 
 BOOST_AUTO_TEST_CASE(ends_of_several_threads_make_one_end) {

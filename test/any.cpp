@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "batch.hpp"
 #include "outcomes.hpp"
 #include "time_limit.hpp"
 
@@ -80,18 +81,12 @@ BOOST_AUTO_TEST_CASE(where_none_is_done_it_ends_as_the_first_did) {
 }
 
 BOOST_AUTO_TEST_CASE(any_of_a_range) {
-    std::vector<rung::operation_source<int>> sources;
-    std::vector<rung::operation<int>> operations;
-    for (int i = 0; i < 100; ++i) {
-        auto [s, op] = make_operation<int>();
-        sources.push_back(std::move(s));
-        operations.push_back(std::move(op));
-    }
-    for (auto& s : sources) {
+    batch<int> b(100);
+    for (auto& s : b.sources) {
         s.on_cancel([&s] { s.set_cancelled(); });
     }
-    auto op = rung::any(std::move(operations));
-    sources[42].set_done(7);
+    auto op = rung::any(std::move(b.operations));
+    b.sources[42].set_done(7);
     const auto [index, value] = op.get();
     BOOST_TEST(index == 42U);
     BOOST_TEST(value == 7);
@@ -141,11 +136,8 @@ BOOST_AUTO_TEST_CASE(a_race_of_joins) {
 BOOST_AUTO_TEST_CASE(of_several_threads_one_wins) {
     const test::time_limit limit;
     for (int round = 0; round < 500; ++round) {
-        std::vector<rung::operation_source<int>> sources(3);
-        std::vector<rung::operation<int>> operations(3);
-        for (std::size_t i = 0; i < 3; ++i) {
-            std::tie(sources[i], operations[i]) = make_operation<int>();
-        }
+        batch<int> b(3);
+        auto& sources = b.sources;
         std::atomic<bool> go{false};
         std::vector<std::thread> threads;
         for (std::size_t i = 0; i < 3; ++i) {
@@ -160,7 +152,7 @@ BOOST_AUTO_TEST_CASE(of_several_threads_one_wins) {
             });
         }
         go = true;
-        auto op = rung::any(std::move(operations));
+        auto op = rung::any(std::move(b.operations));
         const auto [index, value] = op.get();
         for (std::thread& t : threads) {
             t.join();

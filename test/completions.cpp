@@ -7,28 +7,18 @@
 #include <thread>
 #include <vector>
 
+#include "batch.hpp"
 #include "outcomes.hpp"
 #include "time_limit.hpp"
 
 using namespace test;
-using rung::make_operation;
 
 namespace {
-
-struct batch {
-    explicit batch(std::size_t n) : sources(n), operations(n) {
-        for (std::size_t i = 0; i < n; ++i) {
-            std::tie(sources[i], operations[i]) = make_operation<int>();
-        }
-    }
-    std::vector<rung::operation_source<int>> sources;
-    std::vector<rung::operation<int>> operations;
-};
 
 const error_code eof = boost::asio::error::eof;
 
 BOOST_AUTO_TEST_CASE(ends_come_in_their_order) {
-    batch b(4);
+    batch<int> b(4);
     rung::completions stream(std::move(b.operations));
     BOOST_TEST(stream.size() == 4U);
     b.sources[2].set_done(2);
@@ -50,7 +40,7 @@ BOOST_AUTO_TEST_CASE(ends_come_in_their_order) {
 }
 
 BOOST_AUTO_TEST_CASE(a_request_can_be_taken_back) {
-    batch b(2);
+    batch<int> b(2);
     rung::completions stream(std::move(b.operations));
     auto first = stream.next();
     auto second = stream.next();
@@ -63,8 +53,33 @@ BOOST_AUTO_TEST_CASE(a_request_can_be_taken_back) {
     BOOST_TEST(stream.next().get() == 0U);
 }
 
+BOOST_AUTO_TEST_CASE(a_request_may_be_taken_back_from_anywhere_in_the_queue) {
+    for (std::size_t taken = 0; taken < 3; ++taken) {
+        batch<int> b(3);
+        rung::completions stream(std::move(b.operations));
+        std::vector<rung::operation<std::size_t>> asked;
+        for (int i = 0; i < 3; ++i) {
+            asked.push_back(stream.next());
+        }
+        asked[taken].cancel();
+        asked[taken].cancel();
+        asked.push_back(stream.next());
+        for (auto& s : b.sources) {
+            s.set_done(1);
+        }
+        std::size_t next = 0;
+        for (std::size_t i = 0; i < 4; ++i) {
+            if (i == taken) {
+                BOOST_TEST(asked[i].state() == state::cancelled);
+            } else {
+                BOOST_TEST(asked[i].get() == next++);
+            }
+        }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(a_stream_may_go_first) {
-    batch b(3);
+    batch<int> b(3);
     rung::operation<std::size_t> asked;
     {
         rung::completions stream(std::move(b.operations));
@@ -82,7 +97,7 @@ BOOST_AUTO_TEST_CASE(a_stream_of_none_is_over) {
 BOOST_AUTO_TEST_CASE(a_hundred_thousand_ends_of_two_threads_are_each_told_once) {
     const test::time_limit limit;
     constexpr std::size_t n = 100'000;
-    batch b(n);
+    batch<int> b(n);
     std::vector<std::thread> threads;
     std::atomic<bool> go{false};
     for (std::size_t t = 0; t < 2; ++t) {

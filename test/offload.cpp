@@ -62,17 +62,32 @@ BOOST_AUTO_TEST_CASE(it_reports_progress_and_sees_the_request_to_cancel) {
 BOOST_AUTO_TEST_CASE(it_may_be_called_back_for_the_cancellation) {
     const test::time_limit limit;
     asio::thread_pool pool(1);
-    auto op = rung::offload(pool, [](rung::offload_handle<>& h) {
-        std::atomic<bool> stop{false};
-        h.on_cancel([&] { stop = true; });
-        while (!stop) {
-            std::this_thread::yield();
+    for (int i = 0; i < 200; ++i) {
+        std::atomic<bool> runs{false};
+        auto op = rung::offload(pool, [&](rung::offload_handle<>& h) {
+            auto stop = std::make_unique<std::atomic<bool>>(false);
+            const rung::cancel_scope scope(h, [&] { *stop = true; });
+            runs = true;
+            for (int looks = 0; !*stop && looks < i * 10; ++looks) {
+            }
+            return 3;
+        });
+        while (!runs) {
         }
-        return 3;
-    });
+        op.cancel();
+        BOOST_TEST(op.get() == 3);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_callback_may_outlive_the_function) {
+    asio::io_context other;
+    const auto asked = std::make_shared<bool>(false);
+    rung::operation<> op = rung::offload(
+        other, [asked](rung::offload_handle<>& h) { h.on_cancel([asked] { *asked = true; }); });
+    other.run();
+    BOOST_TEST(asked.use_count() == 1);
     op.cancel();
-    op.wait();
-    BOOST_TEST((op.state() == state::cancelled || op.get() == 3));
+    BOOST_TEST(!*asked);
 }
 
 BOOST_AUTO_TEST_CASE(what_is_cancelled_before_it_begins_does_not_run) {

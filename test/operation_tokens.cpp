@@ -1,4 +1,4 @@
-// Watching by blocking, future, deferred and coroutine.
+// Watching by blocking, future, deferred, coroutine and fiber.
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -11,6 +11,7 @@
 #include <boost/asio/use_future.hpp>
 #include <boost/test/unit_test.hpp>
 #include <rung/rung.hpp>
+#include <thread>
 #include <vector>
 
 #include "called_once.hpp"
@@ -108,6 +109,96 @@ BOOST_AUTO_TEST_CASE(a_coroutine_is_cancelled_while_it_waits) {
     ctx.run();
     BOOST_TEST(seen == aborted);
     source.set_done(1);
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_fiber_follows_an_operation, Context, contexts) {
+    Context ctx;
+    auto [source, op] = make_operation<int, int>();
+    std::vector<int> seen;
+    int result = 0;
+    rung::spawn(ctx, [&, &op = op] {
+        auto changes = op.changes();
+        while (!op.ready()) {
+            op.async_next(changes, rung::use_fiber);
+            changes = op.changes();
+            seen.push_back(op.progress());
+        }
+        result = op.async_wait(rung::use_fiber);
+    });
+    ctx.poll();
+    for (int i = 1; i < 4; ++i) {
+        source.set_progress(i);
+        ctx.poll();
+    }
+    source.set_done(42);
+    ctx.run();
+    BOOST_TEST(seen == (std::vector<int>{1, 2, 3, 3}), boost::test_tools::per_element());
+    BOOST_TEST(result == 42);
+}
+
+BOOST_AUTO_TEST_CASE(a_fiber_gets_the_error) {
+    rung::io_context ctx;
+    auto [source, op] = make_operation<int>();
+    error_code thrown;
+    error_code in_tuple;
+    rung::spawn(ctx, [&, &op = op] {
+        thrown = thrown_by([&] { op.async_wait(rung::use_fiber); });
+        const auto [ec, value] = op.async_wait(asio::as_tuple(rung::use_fiber));
+        in_tuple = ec;
+    });
+    ctx.poll();
+    source.set_failed(refused);
+    ctx.run();
+    BOOST_TEST(thrown == refused);
+    BOOST_TEST(in_tuple == refused);
+}
+
+BOOST_AUTO_TEST_CASE(a_fiber_of_the_loop_is_refused_to_block) {
+    rung::io_context ctx;
+    auto [source, op] = make_operation<int>();
+    error_code seen;
+    rung::spawn(ctx, [&, &op = op] { seen = thrown_by([&] { op.get(); }); });
+    ctx.run();
+    BOOST_TEST(seen == deadlock);
+}
+
+BOOST_AUTO_TEST_CASE(the_next_change_comes_by_future_and_deferred) {
+    auto [source, op] = make_operation<int>();
+    auto future = op.async_next(asio::use_future);
+    auto deferred = op.async_next(op.changes(), asio::deferred);
+    source.set_running();
+    BOOST_TEST(future.get() == state::running);
+    state seen{};
+    std::move(deferred)(once([&](state s) { seen = s; }));
+    BOOST_TEST(seen == state::running);  // which came since it was packed
+    auto last = op.async_next();
+    source.set_done(1);
+    std::move(last)(once([&](state s) { seen = s; }));
+    BOOST_TEST(seen == state::done);
+}
+
+BOOST_AUTO_TEST_CASE(every_kind_of_watcher_sees_the_same_end) {
+    rung::io_context ctx;
+    auto [source, op] = make_operation<int>();
+    std::vector<int> seen;
+    const auto note = [&](int value) { seen.push_back(value); };
+    auto future = op.async_wait(asio::use_future);
+    std::thread blocked([&op = op] { BOOST_TEST(op.get() == 5); });
+    op.async_wait([&](error_code, int value) { note(value); });
+    rung::spawn(ctx, [&, &op = op] { note(op.async_wait(rung::use_fiber)); });
+    asio::co_spawn(
+        ctx,
+        [&, &op = op]() -> asio::awaitable<void> {
+            note(co_await op.async_wait(asio::use_awaitable));
+        },
+        asio::detached);
+    op.watch([&](state) { note(5); });
+    ctx.poll();
+    source.set_done(5);
+    ctx.run();
+    blocked.join();
+    BOOST_TEST(future.get() == 5);
+    BOOST_TEST(seen == std::vector<int>(4, 5), boost::test_tools::per_element());
 }
 
 }  // namespace

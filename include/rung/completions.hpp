@@ -26,12 +26,13 @@ protected:
     void begin(join_watcher* watchers, std::size_t count);
 
 private:
-    struct request;
+    class request;
 
     virtual operation_core& core_at(std::size_t i) const noexcept = 0;
     static void told(operation_watcher* w, operation_watcher::event) noexcept;
     void ended(join_watcher& w) noexcept;
-    void cancel(request* r) noexcept;
+    void cancel(request& r) noexcept;
+    void remove(request& r) noexcept;
     void release() noexcept;
 
     join_watcher* watchers_ = nullptr;
@@ -41,7 +42,7 @@ private:
     // Guarded by lock_.
     intrusive_queue<operation_watcher> ended_;  // whom nobody has asked for yet
     request* first_ = nullptr;                  // who asks, in order
-    request** last_ = &first_;
+    request* last_ = nullptr;
     std::size_t asked_ = 0;  // requests that got an operation, or wait for one
 };
 
@@ -76,6 +77,7 @@ public:
     /// Completes with the index of the operation that ends next, or has ended and was not reported
     /// yet. Each is reported once; when all have been it fails with `asio::error::eof`. Several may
     /// be asked for at once; they are served in order. `cancel()` of it takes the request back.
+    /// One block of recycled memory. Throws `std::bad_alloc`.
     operation<std::size_t> next() { return queue_->next(); }
 
     /// How many operations there are.

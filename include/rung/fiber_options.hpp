@@ -17,7 +17,7 @@ struct fiber_options {
     std::size_t stack_size = 0;
     /// The pool of its stack, which must outlive it. Null: `stack_pool::common()`.
     stack_pool* stacks = nullptr;
-    /// What overflow reports and debuggers call it; the first 23 bytes are kept.
+    /// What overflow reports, traces and debuggers call it; the first 23 bytes are kept.
     std::string_view name{};
 };
 

@@ -15,9 +15,11 @@
 /// Operations across processes: a server publishes them, clients start and watch them.
 ///
 /// Server and client share one piece of memory a connection, in which each operation has a slot
-/// with its arguments, state, progress and result; an eventfd each way wakes the other side if it
-/// sleeps, and a Unix socket tells of its death. Neither side trusts the other: indices and lengths
-/// are checked on a copy before use, and what cannot be right ends the connection.
+/// with its arguments, state, progress and result. A side that sleeps does so on a futex in that
+/// memory, through its ring (Linux 6.7), or else on the connection's Unix socket, which tells of the
+/// other's death in any case. Neither side trusts the other: indices and lengths are checked on a
+/// copy before use, nothing that the other does can block a call, and what cannot be right ends the
+/// connection.
 namespace rung::ipc {
 
 namespace detail {
@@ -48,7 +50,7 @@ struct server_options {
     unsigned slots = 64;
     /// Most bytes of arguments, and of a result: 1 to 16 MiB.
     std::size_t capacity = 4096;
-    /// Most clients at once; others find the connection closed. Each costs three descriptors and
+    /// Most clients at once; others find the connection closed. Each costs two descriptors and
     /// `slots * 2 * capacity` bytes of memory once they are touched.
     unsigned max_clients = 256;
     /// Whether processes of other users may connect, root apart.

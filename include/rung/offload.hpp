@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 #include <concepts>
 #include <functional>
+#include <rung/cancel_scope.hpp>
 #include <rung/use_operation.hpp>
 #include <type_traits>
 #include <utility>
@@ -29,7 +30,9 @@ public:
             throw boost::system::system_error(boost::asio::error::operation_aborted);
         }
     }
-    /// Runs `f()` when the client asks for the end; as `operation_source::on_cancel`.
+    /// Runs `f()` when the client asks for the end; as `operation_source::on_cancel`. That may be
+    /// after the offloaded function has returned: for what refers to its variables there is
+    /// `cancel_scope`.
     template <class F>
     void on_cancel(F&& f) {
         detail::set_cancel_function(core_, std::forward<F>(f));
@@ -49,6 +52,7 @@ public:
     offload_handle& operator=(const offload_handle&) = delete;
 
 private:
+    friend class cancel_scope;
     struct nothing {};
     using report = std::conditional_t<std::is_void_v<Progress>, nothing, Progress>;
     using setter = std::conditional_t<std::is_void_v<Progress>, nothing, void (*)(void*, report&&)>;

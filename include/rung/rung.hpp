@@ -3,6 +3,7 @@
 #include <rung/all.hpp>
 #include <rung/any.hpp>
 #include <rung/as_operation.hpp>
+#include <rung/cancel_scope.hpp>
 #include <rung/clock.hpp>
 #include <rung/completions.hpp>
 #include <rung/condition_variable.hpp>
@@ -26,7 +27,7 @@
 #include <rung/stack_overflow.hpp>
 #include <rung/stack_pool.hpp>
 #include <rung/statistics.hpp>
-#include <rung/trace.hpp>
 #include <rung/this_fiber.hpp>
+#include <rung/trace.hpp>
 #include <rung/use_fiber.hpp>
 #include <rung/use_operation.hpp>

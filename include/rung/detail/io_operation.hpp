@@ -73,6 +73,7 @@ enum class io_kind : std::uint8_t {
     write,
     read_vector,  // into the `length` buffers of an iovec
     write_vector,
+    futex_wait,   // while the word at `address` is `length`; shared by processes
 };
 
 /// An operation on a descriptor: what to do, how it stands, how it ended.

@@ -176,6 +176,8 @@ public:
         hook_ = &hook;
         word_.store(word_.load(std::memory_order_relaxed) | hook_bit, std::memory_order_relaxed);
     }
+    /// Nobody runs the hook from now on, nor still runs it, but for this thread, on return.
+    void drop_hook() noexcept;
     void set_error(boost::system::error_code e) noexcept { error_ = e; }
     /// Takes the error, reason or exception of an operation that has ended.
     void set_error_of(const operation_core& other) {
@@ -206,7 +208,6 @@ private:
     void tell_changed(std::uint32_t number) noexcept;
     void tell_end(std::uint64_t before) noexcept;
     void run_hook() noexcept;
-    void drop_hook() noexcept;
     void unlink(operation_watcher& w) noexcept;
     static void part(operation_watcher& w) noexcept;
 
