@@ -19,11 +19,7 @@ void capture_exception(thread_state& t) noexcept {
     static_cast<running_thread&>(t).capture_exception();
 }
 
-void do_not_count(scheduler& s) noexcept {
-    if (thread_state* const t = find_thread_state(s)) {
-        static_cast<running_thread*>(t)->do_not_count();
-    }
-}
+void count_as(scheduler& s, unsigned n) noexcept { s.count_as(n); }
 
 void start(scheduler& s, io_operation* op, io_list* list, cancel_link* link) noexcept {
     s.start(op, list, link);

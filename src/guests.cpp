@@ -2,8 +2,9 @@
 ///
 /// Asio gives such services a `detail::scheduler`, and that a thread, when it finds none in the
 /// context. We put one there first, without a thread. Its handlers run in turns: operations of our
-/// run queue, each of which has it run one. A turn is queued when the reactor's epoll descriptor,
-/// which our ring watches, becomes readable, and when something is posted to Asio's scheduler.
+/// run queue, each of which has it run one, or some while nothing else is to be done. A turn is
+/// queued when the reactor's epoll descriptor, which our ring watches, becomes readable, and when
+/// something is posted to Asio's scheduler.
 
 #include <array>
 #include <atomic>
@@ -13,6 +14,8 @@
 #include <boost/asio/detail/reactor.hpp>
 #include <boost/asio/detail/scheduler_operation.hpp>
 #include <boost/asio/detail/scheduler_task.hpp>
+#include <boost/asio/detail/scheduler_thread_info.hpp>
+#include <boost/asio/detail/thread_context.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <rung/io_context.hpp>
 #include <type_traits>
@@ -31,17 +34,20 @@ using asio_scheduler = boost::asio::detail::scheduler;
 using asio_operation = boost::asio::detail::scheduler_operation;
 using asio_reactor = boost::asio::detail::epoll_reactor;
 using asio_queue = boost::asio::detail::op_queue<asio_operation>;
+using asio_thread_info = boost::asio::detail::scheduler_thread_info;
 
 /// Whether Asio's scheduler has nothing but its task, which stands for the reactor in its queue; from
 /// then on it calls the task's `interrupt()` for the first thing that is posted.
 bool settled(asio_scheduler& s);
 /// Has it call `interrupt()` for what is queued behind the handler that runs next.
 void share_queue(asio_scheduler& s);
+/// Has it run one handler, or look at its task. False if there was none.
+bool poll_one(asio_scheduler& s, asio_thread_info& thread);
 int descriptor_of(const asio_reactor& r) noexcept;
 
 /// The members are private. An explicit instantiation may name them all the same, and does not
 /// compile should a Boost of the future have others.
-template <auto Mutex, auto Queue, auto Task, auto Interrupted>
+template <auto Mutex, auto Queue, auto Task, auto Interrupted, auto PollOne>
 class scheduler_parts {
     using mutex = std::remove_reference_t<decltype(std::declval<asio_scheduler&>().*Mutex)>;
     using lock = typename mutex::scoped_lock;
@@ -68,18 +74,35 @@ class scheduler_parts {
         }
     }
 
+    static bool poll(asio_scheduler& s, asio_thread_info& thread) {
+        lock l(s.*Mutex);
+        return (s.*PollOne)(l, thread, boost::system::error_code()) != 0;
+    }
+
+    friend bool poll_one(asio_scheduler& s, asio_thread_info& t) { return poll(s, t); }
     friend bool settled(asio_scheduler& s) { return settle(s); }
     friend void share_queue(asio_scheduler& s) { share(s); }
 };
 template class scheduler_parts<&asio_scheduler::mutex_, &asio_scheduler::op_queue_,
                                &asio_scheduler::task_operation_,
-                               &asio_scheduler::task_interrupted_>;
+                               &asio_scheduler::task_interrupted_,
+                               &asio_scheduler::do_poll_one>;
 
 template <auto Descriptor>
 struct reactor_parts {
     friend int descriptor_of(const asio_reactor& r) noexcept { return r.*Descriptor; }
 };
 template struct reactor_parts<&asio_reactor::epoll_fd_>;
+
+/// While it lives, this thread is one that runs Asio's scheduler. Unlike Asio's own `poll_one` it
+/// leaves the memory that `info` has for operations to the next turn.
+class asio_turn : private boost::asio::detail::thread_context {
+public:
+    asio_turn(asio_scheduler& s, asio_thread_info& info) : entry_(&s, info) {}
+
+private:
+    thread_call_stack::context entry_;
+};
 
 /// The reactor's place in our loop. Made with the first guest.
 class guest_host final : public boost::asio::execution_context::service,
@@ -109,19 +132,23 @@ public:
     }
 
 private:
-    /// A handler's worth of Asio's work in our run queue.
+    /// Some of Asio's work in our run queue.
     struct turn final : operation {
-        turn() noexcept : operation(&turn::finish, level::normal) {}
+        turn() noexcept : operation(&turn::finish, level::normal) { info.private_outstanding_work = 0; }
         static void finish(operation* base, action what) {
             auto* const self = static_cast<turn*>(base);
-            self->queued.store(false, std::memory_order_release);  // pairs with free_turn()
+            self->host->queued_.fetch_sub(1, std::memory_order_relaxed);
             if (what == action::complete) {
-                self->host->take_turn();
+                self->host->take(*self);
+            } else {
+                self->release();
             }
         }
+        void release() noexcept { taken.store(false, std::memory_order_release); }  // see free_turn()
 
         guest_host* host = nullptr;
-        std::atomic<bool> queued{false};
+        asio_thread_info info;           // of the thread that runs the turn
+        std::atomic<bool> taken{false};  // queued, or running
     };
 
     /// Goes ahead of what the reactor brings, so that the turn ends before any of it runs, and other
@@ -131,7 +158,7 @@ private:
         static void finish(void* owner, asio_operation* base, const boost::system::error_code&,
                            std::size_t) {
             if (owner != nullptr) {
-                engine::do_not_count(static_cast<pause*>(base)->owner_engine);
+                engine::count_as(static_cast<pause*>(base)->owner_engine, 0);
             }
         }
 
@@ -163,11 +190,12 @@ private:
 
     turn* free_turn() noexcept {
         for (turn& t : turns_) {
-            if (!t.queued.exchange(true, std::memory_order_acq_rel)) {
+            if (!t.taken.exchange(true, std::memory_order_acq_rel)) {
+                queued_.fetch_add(1, std::memory_order_relaxed);
                 return &t;
             }
         }
-        return nullptr;  // each of those that are queued looks for more before it ends
+        return nullptr;  // each of those that are taken looks for more after it
     }
     void post_turn() noexcept {
         if (turn* const t = free_turn()) {
@@ -175,30 +203,45 @@ private:
         }
     }
 
-    void take_turn() {
-        if (engine_.several_threads()) {
-            share_queue(asio_);
-        }
-        std::size_t n = 0;
+    void take(turn& t) {
+        bool more = true;
         try {
-            boost::system::error_code ignored;
-            n = asio_.poll_one(ignored);
+            more = poll(t.info);
         } catch (...) {
+            t.release();
             post_turn();
             throw;
         }
-        if (n == 0) {
-            engine::do_not_count(engine_);
-        }
-        if (n != 0 || !settled(asio_)) {
+        t.release();
+        // A turn that is queued looks for more as well.
+        if (queued_.load(std::memory_order_relaxed) == 0 && (more || !settled(asio_))) {
             post_turn();
         }
+    }
+
+    /// True if there may be more to run.
+    bool poll(asio_thread_info& info) {
+        constexpr unsigned most = 16;
+        const asio_turn here(asio_, info);
+        if (engine_.several_threads()) {
+            share_queue(asio_);
+        }
+        unsigned n = 0;
+        bool more = true;
+        do {
+            more = poll_one(asio_, info);
+            n += more ? 1 : 0;
+        } while (more && n < most &&
+                 engine_.nothing_else(queued_.load(std::memory_order_relaxed)));
+        engine::count_as(engine_, n);
+        return more;
     }
 
     scheduler& engine_;
     asio_scheduler& asio_;
     asio_reactor& reactor_;
     pause pause_;
+    std::atomic<std::uint64_t> queued_{0};  // of them, those in the run queue or on the way there
     std::array<turn, 8> turns_;  // at most so many threads run guests' handlers at a time
 };
 

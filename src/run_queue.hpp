@@ -22,6 +22,7 @@ public:
 
     bool empty() const noexcept { return waiting_ == 0; }
     std::uint64_t size(std::size_t l) const noexcept { return lines_[l].pushed - lines_[l].popped; }
+    std::uint64_t size() const noexcept { return size(0) + size(1) + size(2); }
     std::uint64_t popped(std::size_t l) const noexcept { return lines_[l].popped; }
 
     void push(operation* op) noexcept {

@@ -39,6 +39,8 @@ public:
     static constexpr std::int64_t forever = timers::never;
     static constexpr std::int64_t no_wait = std::numeric_limits<std::int64_t>::min();
     static constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
+    /// Handlers between two looks at the ring, the timers and what waits to be submitted.
+    static constexpr unsigned pass_length = 64;
 
     /// Throws `system_error` for an option that cannot be used. Without a backend it makes one.
     scheduler(io_context& context, const io_context_options& options,
@@ -70,10 +72,12 @@ public:
     void watch(guest_events* guests) noexcept;
     void leave_guests_to_asio() noexcept { guest_thread_ = true; }
     bool several_threads() noexcept;
+    bool nothing_else(std::uint64_t own) noexcept;
 
     // The door's other side; see engine.hpp.
     void post(operation* op) noexcept;
     bool post_to_thread(operation* op, const void* thread) noexcept;
+    void count_as(unsigned n) noexcept;
     void complete_now(io_operation* op, bool speculated) noexcept;
     void work_started() noexcept;
     void work_finished() noexcept;
@@ -235,7 +239,6 @@ public:
     running_thread& operator=(const running_thread&) = delete;
 
     void capture_exception() noexcept;
-    void do_not_count() noexcept { notable_ = true; }
 
     /// Sees to what an operation has left behind: throws the exception, if any, and gives the number
     /// of handlers to count.
@@ -244,11 +247,12 @@ public:
             return 1;
         }
         notable_ = false;
+        const unsigned n = std::exchange(count_, 1);
         if (exception_ != nullptr) {
             several_exceptions_ = false;
             std::rethrow_exception(std::exchange(exception_, nullptr));
         }
-        return 0;
+        return n;
     }
 
 private:
@@ -257,7 +261,9 @@ private:
     scheduler& scheduler_;
     running_thread* next_ = nullptr;     // of the scheduler's list
     running_thread* nested_in_ = nullptr;  // this thread's activation of the same scheduler below
-    bool notable_ = false;                 // there is an exception_, or no handler to count
+    bool notable_ = false;                 // there is an exception_, or count_ is not 1
+    unsigned count_ = 1;                   // handlers that the running operation is worth
+    bool bounded_ = false;                 // runs a number of handlers, or until some time
     const void* const thread_ = &this_thread_state;
     intrusive_queue<operation> own_;       // what no other thread may run; while several run
     bool own_turn_ = false;                // own_ comes next, rather than the common queue

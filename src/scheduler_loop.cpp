@@ -12,8 +12,6 @@ namespace rung::detail {
 
 namespace {
 
-// Handlers between two looks at the ring, the timers and what waits to be submitted.
-constexpr unsigned pass_length = 64;
 // Sleeping costs some 5 µs, so that a shorter wait is better spent looking.
 constexpr std::int64_t shortest_sleep_ns = 2'000;
 
@@ -110,6 +108,7 @@ std::size_t scheduler::run(std::int64_t deadline_ns, std::size_t limit) {
     running_thread self(*this);
     std::size_t n = 0;
     const bool timed = deadline_ns != forever && deadline_ns != no_wait;
+    self.bounded_ = timed || limit != unlimited;
     while (n < limit && run_next(self, deadline_ns)) {
         n += self.aftermath();
         if (timed && clock::now_ns() >= deadline_ns) {

@@ -97,6 +97,21 @@ bool scheduler::several_threads() noexcept {
     return several_threads_;
 }
 
+/// Whether the calling handler may do more than its share, since there is nothing else to do but what
+/// it has queued itself: `own` operations. What it does brings the next look at the ring nearer.
+bool scheduler::nothing_else(std::uint64_t own) noexcept {
+    const lock_guard lock(*this);
+    return !self()->bounded_ && !eventful_ && queue_.size() <= own && inbox_.idle() && !ring_->ready() &&
+           !stopped_.load(std::memory_order_relaxed) && ++since_pass_ < pass_length;
+}
+
+void scheduler::count_as(unsigned n) noexcept {
+    if (running_thread* const t = self()) {
+        t->notable_ = true;
+        t->count_ = n;
+    }
+}
+
 void scheduler::stop() noexcept {
     const lock_guard lock(*this);
     stop_locked();

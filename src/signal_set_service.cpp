@@ -65,7 +65,7 @@ void signal_watcher::start_watch() noexcept {
 }
 
 void signal_watcher::watch_ended(bool running) {
-    engine::do_not_count(engine_);
+    engine::count_as(engine_, 0);
     signal_table& t = signal_table::get();
     const std::lock_guard lock(t.mutex);
     watch_.reset();

@@ -32,8 +32,9 @@ void work_finished(scheduler& s) noexcept;
 /// Keeps the exception being handled, for `run()` to throw once the running handler has returned.
 void capture_exception(thread_state& t) noexcept;
 
-/// Leaves the running operation out of what `run()` and its like count: it is the library's own.
-void do_not_count(scheduler& s) noexcept;
+/// Has `run()` and its like count the running operation as `n` handlers: none if it is the library's
+/// own.
+void count_as(scheduler& s, unsigned n) noexcept;
 
 /// Hands an operation to the kernel, now or with the loop's next batch. Completes once, through the
 /// run queue. It joins `list`, if any; `link`, if any, is the slot handler that may cancel it.
