@@ -10,11 +10,11 @@
 #include <boost/asio/dispatch.hpp>
 #include <cerrno>
 #include <cstring>
-#include <rung/detail/io_handler.hpp>
 #include <rung/rung.hpp>
 #include <string>
 
 #include "futex.hpp"
+#include "futex_operation.hpp"
 #include "ring_backend.hpp"
 
 namespace rung::ipc::detail {
@@ -25,18 +25,6 @@ using boost::system::error_code;
 using boost::system::system_error;
 namespace engine = rung::detail::engine;
 using rung::detail::executor_access;
-
-/// Waits through the ring until a word is not `expected` any more, or somebody wakes it.
-class futex_core : public rung::detail::io_operation {
-public:
-    futex_core(function_type f, std::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept
-        : io_operation(f, rung::detail::level::normal) {
-        kind = rung::detail::io_kind::futex_wait;
-        address = &word;
-        length = expected;
-    }
-    std::tuple<error_code> take_result() const noexcept { return {error()}; }
-};
 
 /// What waits for the peer on an executor, with objects of the executor's own kind: native ones on
 /// a `rung::executor`. Its handlers alone keep it, so that it goes with its context.
@@ -84,22 +72,19 @@ private:
             if (word == nullptr || ended_) {
                 return;
             }
-            auto handler = [self = this->shared_from_this()](const error_code& ec) {
-                if (ec == boost::asio::error::operation_aborted) {
-                    return;
-                }
-                // `would_block`: the word had changed before the wait began.
-                if (ec && ec != boost::asio::error::would_block) {
-                    self->link_->sleep_on_socket();
-                }
-                self->look();
-                self->await_futex();
-            };
-            const executor ex = socket_.get_executor();
-            engine::start(executor_access::engine_of(ex),
-                          rung::detail::make_handler_operation<futex_core>(
-                              handler, ex, *word, std::uint32_t{direction::on_futex}),
-                          &futex_waits_, nullptr);
+            rung::detail::async_futex_wait(
+                socket_.get_executor(), *word, direction::on_futex, futex_waits_,
+                [self = this->shared_from_this()](const error_code& ec) {
+                    if (ec == boost::asio::error::operation_aborted) {
+                        return;
+                    }
+                    // `would_block`: the word had changed before the wait began.
+                    if (ec && ec != boost::asio::error::would_block) {
+                        self->link_->sleep_on_socket();
+                    }
+                    self->look();
+                    self->await_futex();
+                });
         }
     }
     void end() {

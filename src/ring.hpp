@@ -31,6 +31,7 @@ public:
     explicit ring(std::unique_ptr<ring_backend> backend) noexcept;
 
     rung::backend kind() const noexcept { return backend_->kind(); }
+    bool may_be_left() const noexcept { return backend_->may_be_left(); }
 
     /// How many entries fit before the next `submit`.
     unsigned room() const noexcept { return memory_.sq_entries - (tail_ - head_); }

@@ -32,6 +32,9 @@ public:
     virtual ring_memory memory() noexcept = 0;
     virtual backend kind() const noexcept = 0;
 
+    /// Whether the loop may sleep outside of `enter` while it has no operation there.
+    virtual bool may_be_left() const noexcept { return false; }
+
     /// As `io_uring_enter` with IORING_ENTER_GETEVENTS where `get_events`: takes up to `to_submit`
     /// entries and waits for `min_complete` completions, for `timeout` at most if it is not null.
     /// Gives the number of entries taken, or a negated errno.

@@ -75,6 +75,8 @@ public:
 
     rung::backend kind() const noexcept override { return rung::backend::io_uring; }
 
+    bool may_be_left() const noexcept override { return true; }
+
     int enter(unsigned to_submit, unsigned min_complete, bool get_events,
               const timespec* timeout) noexcept override {
         unsigned flags = get_events ? IORING_ENTER_GETEVENTS : 0;

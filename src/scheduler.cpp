@@ -82,15 +82,10 @@ void scheduler::make_event() {
 }
 
 scheduler::~scheduler() {
-    // A thread that was to wake the loop may not have got round to it; until then it uses event_.
-    std::uint64_t written = 0;
-    while (written < wakes_owed_ && fork_generation_ == fork_generation()) {
-        std::uint64_t n = 0;
-        if (::read(event_, &n, sizeof n) == sizeof n) {
-            written += n;
-        } else {
-            std::this_thread::yield();
-        }
+    // A thread that was to wake the loop may not have got round to it; until then it uses this.
+    while (wake_ups_.load(std::memory_order_acquire) < wakes_owed_ &&
+           fork_generation_ == fork_generation()) {
+        std::this_thread::yield();
     }
     ::close(event_);
 }

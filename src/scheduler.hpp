@@ -113,6 +113,8 @@ private:
     bool poll_ring() noexcept;
     bool spin(lock_guard& lock, std::int64_t until_ns) noexcept;
     void sleep(running_thread& self, lock_guard& lock, std::int64_t now_ns, std::int64_t until_ns);
+    bool may_leave_ring() const noexcept;
+    int sleep_outside(std::int64_t until_ns) noexcept;
     bool follow(running_thread& self, std::int64_t deadline_ns);
     bool out_of_work(const running_thread* self) noexcept;
     void stop_locked() noexcept;
@@ -208,13 +210,14 @@ private:
     bool guests_armed_ = false;  // the ring watches their descriptor
     bool guest_thread_ = false;
     int ring_error_ = 0;
-    std::uint64_t wakes_owed_ = 0;  // writes to event_ that were promised
+    std::uint64_t wakes_owed_ = 0;  // wake-ups that other threads have promised
 
     // Any thread, atomic.
     alignas(64) std::atomic<bool> stopped_{false};
     std::atomic<std::int64_t> owner_work_{0};    // written under mutex_ by its owner
     alignas(64) std::atomic<std::int64_t> foreign_work_{0};  // by everybody else
-    std::atomic<std::uint64_t> wake_ups_{0};
+    std::atomic<std::uint64_t> wake_ups_{0};  // the last of what a wake-up touches here
+    std::atomic<std::uint32_t> on_futex_{0};  // 1: the loop sleeps on this word, not in the ring
     inbox inbox_;
 
     // Never written after construction.

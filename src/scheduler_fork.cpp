@@ -112,7 +112,7 @@ void scheduler::go_on_as_child() {
     // What the parent sleeps on is not to be written to from here.
     ::close(event_);
     make_event();
-    wakes_owed_ = 0;
+    wakes_owed_ = wake_ups_.load(std::memory_order_relaxed);
     wake_armed_ = false;
     guests_armed_ = false;
     ring_error_ = 0;

@@ -5,6 +5,7 @@
 #include <rung/trace.hpp>
 #include <utility>
 
+#include "futex.hpp"
 #include "guest_events.hpp"
 #include "scheduler.hpp"
 
@@ -299,9 +300,23 @@ bool scheduler::spin(lock_guard& lock, std::int64_t until_ns) noexcept {
     }
 }
 
+/// Whether nothing can come but what other threads post: then a futex is the cheaper bed.
+bool scheduler::may_leave_ring() const noexcept {
+    return in_flight_ == 0 && guests_ == nullptr && !several_threads_ &&
+           ring_->unsubmitted() == 0 && ring_->may_be_left();
+}
+
+/// Sleeps outside of the ring, until somebody wakes the loop or the time is up.
+int scheduler::sleep_outside(std::int64_t until_ns) noexcept {
+    futex_wait(&on_futex_, 1, until_ns);
+    on_futex_.store(0, std::memory_order_relaxed);
+    return 0;
+}
+
 void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t now_ns,
                       std::int64_t until_ns) {
-    if (!wake_armed_) {
+    const bool outside = may_leave_ring();
+    if (!outside && !wake_armed_) {
         if (ring_->room() == 0) {
             submit();
             return;
@@ -316,12 +331,13 @@ void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t now_n
             return;
         }
     }
+    on_futex_.store(outside ? 1 : 0, std::memory_order_relaxed);  // released by inbox_.sleep()
     if (!self.own_.empty() || !inbox_.sleep()) {
         return;
     }
     // Whoever stops the loop or gives up the last work looks for a sleeper after that.
     if (stopped_.load(std::memory_order_seq_cst) || out_of_work(&self)) {
-        inbox_.interrupt();
+        wakes_owed_ += inbox_.interrupt() ? 0 : 1;
         return;
     }
     const unsigned count = several_threads_ ? 0 : ring_->publish();
@@ -334,7 +350,7 @@ void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t now_n
     leader_ = &self;
     self.idle_ = true;
     lock.unlock();
-    const int error = ring_->wait(count, true, timeout_ns);
+    const int error = outside ? sleep_outside(until_ns) : ring_->wait(count, true, timeout_ns);
     lock.lock();
     leader_ = nullptr;
     self.idle_ = false;

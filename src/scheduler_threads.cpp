@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "futex.hpp"
 #include "scheduler.hpp"
 
 namespace rung::detail {
@@ -60,6 +61,7 @@ void scheduler::enter(running_thread& self) {
         mutex_.disown();
         several_threads_ = true;
         note_events();
+        wake_if_asleep();  // who sleeps outside of the ring would not see what this one starts there
     }
     self.next_ = threads_;
     threads_ = &self;
@@ -130,10 +132,18 @@ void scheduler::wake_if_asleep() noexcept {
 }
 
 void scheduler::wake() noexcept {
-    wake_ups_.fetch_add(1, std::memory_order_relaxed);
-    const std::uint64_t one = 1;
-    // The counter is never read, and cannot overflow in the life of a process.
-    static_cast<void>(::write(event_, &one, sizeof one) == sizeof one);
+    // A wake-up that comes late, for a sleep that is over, may find another one of either kind, and
+    // ends that for nothing.
+    const bool on_futex = on_futex_.exchange(0, std::memory_order_acq_rel) != 0;
+    if (!on_futex) {
+        const std::uint64_t one = 1;
+        // The counter is never read, and cannot overflow in the life of a process.
+        static_cast<void>(::write(event_, &one, sizeof one) == sizeof one);
+    }
+    wake_ups_.fetch_add(1, std::memory_order_release);  // pairs with ~scheduler
+    if (on_futex) {
+        futex_wake(&on_futex_);
+    }
 }
 
 void scheduler::share_work() noexcept {

@@ -142,7 +142,7 @@ RUNG_RIVAL_CASE(futures) {
             operation.cause();
             loop.run();
             BOOST_TEST((future.wait_for(std::chrono::seconds(0)) == std::future_status::ready));
-            const error_code ec = code_of([&] { future.get(); });
+            const error_code ec = thrown_by([&] { future.get(); });
             BOOST_TEST(operation.expects(ec), e << ": " << ec << " is not expected");
         }
     });

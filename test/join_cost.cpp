@@ -29,9 +29,9 @@ std::vector<std::size_t> shuffled(std::size_t n) {
 /// for other programs, and far from the hundred of a quadratic cost.
 template <class F>
 bool is_linear(F join) {
-    const auto time = [&](std::size_t n) {
+    const auto time = [&](std::size_t n, int times) {
         double least = 1e9;
-        for (int i = 0; i < 3; ++i) {
+        for (int i = 0; i < times; ++i) {
             const auto begin = std::chrono::steady_clock::now();
             join(n);
             const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
@@ -39,8 +39,8 @@ bool is_linear(F join) {
         }
         return least;
     };
-    const double small = time(10'000);
-    const double large = time(100'000);
+    const double small = time(10'000, 3);
+    const double large = time(100'000, 1);
     BOOST_TEST_MESSAGE("10,000: " << small << " s, 100,000: " << large << " s");
     return large < 40 * small;
 }
@@ -140,20 +140,6 @@ BOOST_AUTO_TEST_CASE(a_stream_of_ends_is_linear) {
             BOOST_TEST_REQUIRE(asked[i].get() == order[i]);
         }
     }));
-}
-
-/// Whether the work allocates nothing when it has been done some times before.
-template <class F>
-bool needs_no_new_memory(F work) {
-    constexpr int times = 20;
-    for (int i = 0; i < times; ++i) {
-        work();
-    }
-    const auto before = allocations();
-    for (int i = 0; i < times; ++i) {
-        work();
-    }
-    return !counts_allocations() || allocations() == before;
 }
 
 BOOST_AUTO_TEST_CASE(joins_of_a_pack_need_no_new_memory) {

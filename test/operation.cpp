@@ -9,6 +9,7 @@
 #include <string>
 #include <thread>
 
+#include "child_process.hpp"
 #include "outcomes.hpp"
 #include "time_limit.hpp"
 
@@ -150,7 +151,30 @@ BOOST_AUTO_TEST_CASE(the_operation_may_go_first) {
     source.set_done("unseen");
 }
 
-#if defined(NDEBUG)
+#if !defined(NDEBUG)
+BOOST_AUTO_TEST_CASE(a_call_on_a_source_that_has_ended_its_operation_asserts) {
+    const auto aborts = [](auto f) {
+        child_process child([&] {
+            ::close(STDERR_FILENO);
+            std::signal(SIGABRT, SIG_DFL);
+            auto [source, op] = make_operation<int, int>();
+            source.set_done(1);
+            f(source);
+        });
+        const int status = child.wait();
+        return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+    };
+    BOOST_TEST(aborts([](auto& s) { s.set_running(); }));
+    BOOST_TEST(aborts([](auto& s) { s.set_progress(1); }));
+    BOOST_TEST(aborts([](auto& s) { s.set_done(2); }));
+    BOOST_TEST(aborts([](auto& s) { s.set_failed(refused); }));
+    BOOST_TEST(aborts([](auto& s) { s.set_cancelled(); }));
+    BOOST_TEST(aborts([](auto& s) { s.on_cancel([] {}); }));
+    BOOST_TEST(aborts([](auto& s) { std::tie(s, std::ignore) = make_operation<int, int>(),
+                                    s.set_failed(error_code()); }));  // no error
+    BOOST_TEST(!aborts([](auto& s) { s.cancel_requested(); }));
+}
+#else
 BOOST_AUTO_TEST_CASE(a_final_state_is_final) {
     auto [source, op] = make_operation<int, int>();
     source.set_done(1);
@@ -330,18 +354,14 @@ BOOST_AUTO_TEST_CASE(a_thread_sleeps_until_the_end) {
 }
 
 BOOST_AUTO_TEST_CASE(it_needs_one_block_of_recycled_memory) {
-    const auto use = [] {
+    BOOST_TEST(needs_no_new_memory([] {
         auto [source, op] = make_operation<int, double>();
         source.set_running();
         source.set_progress(0.5);
         source.on_cancel([] {});
         source.set_done(1);
         BOOST_TEST_REQUIRE(op.get() == 1);
-    };
-    use();
-    const auto before = test::allocations();
-    use();
-    BOOST_TEST((!test::counts_allocations() || test::allocations() == before));
+    }));
 }
 
 /// An allocator over one piece of memory of its own.

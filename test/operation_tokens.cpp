@@ -65,7 +65,29 @@ BOOST_AUTO_TEST_CASE(a_deferred_wait_may_outlive_the_operation) {
     BOOST_TEST(sum == 4);
 }
 
-asio::awaitable<void> follow(rung::operation<int, int>& op, std::vector<int>& seen, int& result) {
+/// Has something follow an operation from its beginning to its end; `start` gets the operation,
+/// where to put the progress that it sees, and where the result.
+template <class Context, class Start>
+void check_following(Start start) {
+    Context ctx;
+    auto [source, op] = make_operation<int, int>();
+    std::vector<int> seen;
+    int result = 0;
+    start(ctx, op, seen, result);
+    ctx.poll();
+    for (int i = 1; i < 4; ++i) {
+        source.set_progress(i);
+        ctx.poll();
+    }
+    source.set_done(42);
+    ctx.run();
+    BOOST_TEST(seen == (std::vector<int>{1, 2, 3, 3}), boost::test_tools::per_element());
+    BOOST_TEST(result == 42);
+}
+
+using followed = rung::operation<int, int>;
+
+asio::awaitable<void> follow(followed& op, std::vector<int>& seen, int& result) {
     auto changes = op.changes();
     while (!op.ready()) {
         co_await op.async_next(changes, asio::use_awaitable);
@@ -76,20 +98,23 @@ asio::awaitable<void> follow(rung::operation<int, int>& op, std::vector<int>& se
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_coroutine_follows_an_operation, Context, contexts) {
-    Context ctx;
-    auto [source, op] = make_operation<int, int>();
-    std::vector<int> seen;
-    int result = 0;
-    asio::co_spawn(ctx, follow(op, seen, result), asio::detached);
-    ctx.poll();
-    for (int i = 1; i < 4; ++i) {
-        source.set_progress(i);
-        ctx.poll();
-    }
-    source.set_done(42);
-    ctx.run();
-    BOOST_TEST(seen == (std::vector<int>{1, 2, 3, 3}), boost::test_tools::per_element());
-    BOOST_TEST(result == 42);
+    check_following<Context>([](auto& ctx, followed& op, std::vector<int>& seen, int& result) {
+        asio::co_spawn(ctx, follow(op, seen, result), asio::detached);
+    });
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_fiber_follows_an_operation, Context, contexts) {
+    check_following<Context>([](auto& ctx, followed& op, std::vector<int>& seen, int& result) {
+        rung::spawn(ctx, [&] {
+            auto changes = op.changes();
+            while (!op.ready()) {
+                op.async_next(changes, rung::use_fiber);
+                changes = op.changes();
+                seen.push_back(op.progress());
+            }
+            result = op.async_wait(rung::use_fiber);
+        });
+    });
 }
 
 BOOST_AUTO_TEST_CASE(a_coroutine_is_cancelled_while_it_waits) {
@@ -109,31 +134,6 @@ BOOST_AUTO_TEST_CASE(a_coroutine_is_cancelled_while_it_waits) {
     ctx.run();
     BOOST_TEST(seen == aborted);
     source.set_done(1);
-}
-
-BOOST_AUTO_TEST_CASE_TEMPLATE(a_fiber_follows_an_operation, Context, contexts) {
-    Context ctx;
-    auto [source, op] = make_operation<int, int>();
-    std::vector<int> seen;
-    int result = 0;
-    rung::spawn(ctx, [&, &op = op] {
-        auto changes = op.changes();
-        while (!op.ready()) {
-            op.async_next(changes, rung::use_fiber);
-            changes = op.changes();
-            seen.push_back(op.progress());
-        }
-        result = op.async_wait(rung::use_fiber);
-    });
-    ctx.poll();
-    for (int i = 1; i < 4; ++i) {
-        source.set_progress(i);
-        ctx.poll();
-    }
-    source.set_done(42);
-    ctx.run();
-    BOOST_TEST(seen == (std::vector<int>{1, 2, 3, 3}), boost::test_tools::per_element());
-    BOOST_TEST(result == 42);
 }
 
 BOOST_AUTO_TEST_CASE(a_fiber_gets_the_error) {

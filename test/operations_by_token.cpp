@@ -58,7 +58,7 @@ RUNG_RIVAL_CASE(a_future_gets_the_value_or_throws) {
         operation.cause();
         loop.run();
         BOOST_TEST((future.wait_for(std::chrono::seconds(0)) == std::future_status::ready));
-        BOOST_TEST(operation.expects(code_of([&] { future.get(); })));
+        BOOST_TEST(operation.expects(thrown_by([&] { future.get(); })));
     });
 }
 
@@ -82,7 +82,7 @@ RUNG_RIVAL_CASE(a_thread_outside_the_loop_may_start_and_await_a_future) {
             auto future = operation.start(asio::use_future);
             operation.cause();
             BOOST_TEST((future.wait_for(std::chrono::seconds(10)) == std::future_status::ready));
-            BOOST_TEST(operation.expects(code_of([&] { future.get(); })));
+            BOOST_TEST(operation.expects(thrown_by([&] { future.get(); })));
         });
         work.reset();
     });

@@ -1,18 +1,24 @@
 // A round trip to another process: an operation with 16 bytes each way, against the bare wake-ups
-// that it stands on (two eventfds; a socket pair). One loop a process, on two cores.
+// that it could stand on (two futexes; two eventfds; a socket pair). One loop a process, on two
+// cores.
 #include "system.hpp"
 #include "two_cores.hpp"
 
+#include <linux/futex.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <boost/asio/bind_executor.hpp>
 
 #include <array>
+#include <atomic>
 #include <csignal>
+#include <new>
 #include <string>
 
 namespace micro {
@@ -84,6 +90,43 @@ void operation(benchmark::State& state) {
     ::close(ready[1]);
 }
 
+void bare_futex(benchmark::State& state) {
+    const two_cores cores;
+    struct words {
+        alignas(64) std::atomic<std::uint32_t> there{0};
+        alignas(64) std::atomic<std::uint32_t> back{0};
+    };
+    void* const memory =
+        ::mmap(nullptr, sizeof(words), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return state.SkipWithError("no memory");
+    auto& shared = *::new (memory) words;
+    const auto tell = [](std::atomic<std::uint32_t>& word, std::uint32_t n) {
+        word = n;
+        ::syscall(SYS_futex, &word, FUTEX_WAKE, 1);
+    };
+    const auto await = [](std::atomic<std::uint32_t>& word, std::uint32_t n) {
+        while (word != n)
+            ::syscall(SYS_futex, &word, FUTEX_WAIT, n - 1, nullptr);
+    };
+    std::uint32_t n = 0;
+    {
+        const other_process peer(cores, [&] {
+            for (std::uint32_t i = 1;; ++i) {
+                await(shared.there, i);
+                tell(shared.back, i);
+            }
+        });
+        for (auto _ : state) {
+            tell(shared.there, ++n);
+            await(shared.back, n);
+        }
+    }
+    finish(state, n);
+    state.SetLabel(wall_time);
+    ::munmap(memory, sizeof(words));
+}
+
 void bare_eventfd(benchmark::State& state) {
     const two_cores cores;
     const int there = ::eventfd(0, 0), back = ::eventfd(0, 0);
@@ -131,7 +174,8 @@ void bare_socketpair(benchmark::State& state) {
 
 const bool registered =
     benchmark::RegisterBenchmark("operation_ipc/rung", operation) != nullptr &&
-    benchmark::RegisterBenchmark("operation_ipc/raw", bare_eventfd) != nullptr &&
+    benchmark::RegisterBenchmark("operation_ipc/raw", bare_futex) != nullptr &&
+    benchmark::RegisterBenchmark("operation_ipc/eventfd", bare_eventfd) != nullptr &&
     benchmark::RegisterBenchmark("operation_ipc/socketpair", bare_socketpair) != nullptr;
 
 }  // namespace

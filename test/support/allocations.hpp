@@ -16,4 +16,18 @@ std::int64_t live_allocations() noexcept;
 /// Makes the `n`th call of operator new from now on this thread throw `std::bad_alloc`; 0: none.
 void fail_allocation(std::uint64_t n) noexcept;
 
+/// Whether the work allocates nothing once it has been done some times.
+template <class F>
+bool needs_no_new_memory(F work) {
+    constexpr int times = 20;
+    for (int i = 0; i < times; ++i) {
+        work();
+    }
+    const std::uint64_t before = allocations();
+    for (int i = 0; i < times; ++i) {
+        work();
+    }
+    return !counts_allocations() || allocations() == before;
+}
+
 }  // namespace test

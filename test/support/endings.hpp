@@ -7,6 +7,7 @@
 
 #include "peers.hpp"
 #include "rivals.hpp"
+#include "thrown_by.hpp"
 
 /// Each asynchronous operation with each way in which it can end, so that a case can start it with
 /// any completion token.
@@ -205,30 +206,37 @@ using accepting_into = accepting<Loop, false>;
 template <class Loop>
 using accepting_new = accepting<Loop, true>;
 
-/// A wait on a timer cannot fail; that ending is a cancellation, too.
-template <class Loop>
-class expiring {
+/// A wait that cannot fail; that ending is a cancellation, too.
+template <class Object>
+class awaiting {
 public:
-    expiring(Loop& l, ending e)
-        : ending_(e),
-          timer_(l.context(), e == ending::success ? std::chrono::nanoseconds(200'000)
-                                                   : std::chrono::hours(1)) {}
+    template <class... Args>
+    explicit awaiting(ending e, Args&&... args) : ending_(e), object_(std::forward<Args>(args)...) {}
     template <class Token>
     auto start(Token&& token) {
-        return timer_.async_wait(std::forward<Token>(token));
+        return object_.async_wait(std::forward<Token>(token));
     }
     void cause() {
         if (ending_ != ending::success) {
-            timer_.cancel();
+            object_.cancel();
         }
     }
     bool expects(error_code ec) const {
         return is_expected(ending_, ec, {asio::error::operation_aborted});
     }
 
-private:
+protected:
     ending ending_;
-    typename Loop::timer timer_;
+    Object object_;
+};
+
+template <class Loop>
+class expiring : public awaiting<typename Loop::timer> {
+public:
+    expiring(Loop& l, ending e)
+        : awaiting<typename Loop::timer>(e, l.context(),
+                                         e == ending::success ? std::chrono::nanoseconds(200'000)
+                                                              : std::chrono::hours(1)) {}
 };
 
 /// Eight bytes by as many receives as it takes.
@@ -264,7 +272,20 @@ private:
     char in_[8] = {};
 };
 
-/// Calls `body(operation)` with a new operation of each kind for each of its endings.
+/// Calls `each(type, name)` for each operation of sockets and timers.
+template <class Loop, class Each>
+void for_each_basic_operation(Each each) {
+    each(std::type_identity<receiving<Loop>>{}, "a stream's async_receive");
+    each(std::type_identity<sending<Loop>>{}, "a stream's async_write_some");
+    each(std::type_identity<waiting<Loop>>{}, "a socket's async_wait");
+    each(std::type_identity<connecting<Loop>>{}, "async_connect");
+    each(std::type_identity<accepting_into<Loop>>{}, "async_accept into a socket");
+    each(std::type_identity<accepting_new<Loop>>{}, "async_accept");
+    each(std::type_identity<expiring<Loop>>{}, "a timer's async_wait");
+}
+
+/// Calls `body(operation)` with a new operation of each of those kinds, and of a composed one, for
+/// each of its endings.
 template <class Loop, class Body>
 void for_each_ending(Loop& l, Body body) {
     const auto each = [&]<class Operation>(std::type_identity<Operation>, const char* name) {
@@ -275,13 +296,7 @@ void for_each_ending(Loop& l, Body body) {
             }
         }
     };
-    each(std::type_identity<receiving<Loop>>{}, "async_receive");
-    each(std::type_identity<sending<Loop>>{}, "async_write_some");
-    each(std::type_identity<waiting<Loop>>{}, "async_wait");
-    each(std::type_identity<connecting<Loop>>{}, "async_connect");
-    each(std::type_identity<accepting_into<Loop>>{}, "async_accept into a socket");
-    each(std::type_identity<accepting_new<Loop>>{}, "async_accept");
-    each(std::type_identity<expiring<Loop>>{}, "a timer's async_wait");
+    for_each_basic_operation<Loop>(each);
     each(std::type_identity<reading<Loop>>{}, "async_read");
 }
 
@@ -312,16 +327,5 @@ private:
     watchdog guard_;
     std::thread thread_;
 };
-
-/// The code with which `f` throws, or none.
-template <class F>
-error_code code_of(F f) {
-    try {
-        f();
-        return {};
-    } catch (const boost::system::system_error& e) {
-        return e.code();
-    }
-}
 
 }  // namespace test

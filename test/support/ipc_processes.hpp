@@ -1,9 +1,6 @@
 #pragma once
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <boost/asio/bind_executor.hpp>
@@ -12,12 +9,12 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
-#include <csignal>
-#include <cstring>
 #include <memory>
 #include <rung/rung.hpp>
 #include <string>
 #include <thread>
+
+#include "child_process.hpp"
 
 /// Server processes, clients, and what passes between them.
 namespace test {
@@ -89,40 +86,48 @@ private:
 /// A server in a process of its own, until it is killed.
 class server_process {
 public:
-    explicit server_process(const std::string& name, rung::ipc::server_options options = {}) {
-        int ready[2];
-        BOOST_REQUIRE(::pipe2(ready, O_CLOEXEC) == 0);
-        id_ = ::fork();
-        BOOST_REQUIRE(id_ != -1);
-        if (id_ == 0) {
-            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-            ::alarm(40);
-            rung::io_context ctx(1);
-            const rung::ipc::server server(ctx, name, service(ctx), options);
-            ctx.poll();
-            const bool told = ::write(ready[1], "x", 1) == 1;
-            ctx.run();
-            ::_exit(told ? 0 : 1);
-        }
-        ::close(ready[1]);
-        char byte = 0;
-        BOOST_REQUIRE(::read(ready[0], &byte, 1) == 1);
-        ::close(ready[0]);
+    explicit server_process(const std::string& name, rung::ipc::server_options options = {})
+        : process_([&] { serve(name, options); }) {
+        ready_.await();
     }
-    ~server_process() { kill(); }
-    server_process(const server_process&) = delete;
-    server_process& operator=(const server_process&) = delete;
-
-    void kill() {
-        if (id_ != -1) {
-            ::kill(id_, SIGKILL);
-            ::waitpid(id_, nullptr, 0);
-            id_ = -1;
-        }
-    }
+    void kill() { process_.kill(); }
 
 private:
-    pid_t id_ = -1;
+    /// Tells one process that another one has come to a point.
+    class signal {
+    public:
+        signal() { BOOST_REQUIRE(::pipe2(ends_, O_CLOEXEC) == 0); }
+        ~signal() {
+            ::close(ends_[0]);
+            if (ends_[1] != -1) {
+                ::close(ends_[1]);
+            }
+        }
+        signal(const signal&) = delete;
+        signal& operator=(const signal&) = delete;
+
+        bool give() const { return ::write(ends_[1], "x", 1) == 1; }
+        void await() {
+            ::close(std::exchange(ends_[1], -1));  // so that the end of the other process is one, too
+            char byte = 0;
+            BOOST_REQUIRE(::read(ends_[0], &byte, 1) == 1);
+        }
+
+    private:
+        int ends_[2];
+    };
+
+    void serve(const std::string& name, const rung::ipc::server_options& options) const {
+        rung::io_context ctx(1);
+        const rung::ipc::server server(ctx, name, service(ctx), options);
+        ctx.poll();
+        if (ready_.give()) {
+            ctx.run();
+        }
+    }
+
+    signal ready_;
+    child_process process_;
 };
 
 /// A context that runs on a thread of its own.

@@ -199,57 +199,32 @@ private:
     asio::ip::basic_resolver<tcp, typename Loop::executor_type> resolver_;
 };
 
-/// A wait for a signal cannot fail; that ending is a cancellation, too.
 template <class Loop>
-class awaiting_signal {
-public:
-    awaiting_signal(Loop& l, ending e) : ending_(e), set_(l.context(), SIGUSR1) {}
-    template <class Token>
-    auto start(Token&& token) {
-        return set_.async_wait(std::forward<Token>(token));
-    }
-    void cause() {
-        if (ending_ == ending::success) {
-            std::raise(SIGUSR1);
-        } else {
-            set_.cancel();
-        }
-    }
-    bool expects(error_code ec) const {
-        return is_expected(ending_, ec, {asio::error::operation_aborted});
-    }
+class awaiting_signal : public awaiting<asio::basic_signal_set<typename Loop::executor_type>> {
+    using base = awaiting<asio::basic_signal_set<typename Loop::executor_type>>;
 
-private:
-    ending ending_;
-    asio::basic_signal_set<typename Loop::executor_type> set_;
+public:
+    awaiting_signal(Loop& l, ending e) : base(e, l.context(), SIGUSR1) {}
+    void cause() {
+        if (this->ending_ == ending::success) {
+            std::raise(SIGUSR1);
+        }
+        base::cause();
+    }
 };
 
-/// Nor can a wait on a timer.
 template <class Loop>
-class awaiting_deadline {
-    using clock = boost::posix_time::ptime;
+using deadline_timer_of =
+    asio::basic_deadline_timer<boost::posix_time::ptime, asio::time_traits<boost::posix_time::ptime>,
+                               typename Loop::executor_type>;
 
+template <class Loop>
+class awaiting_deadline : public awaiting<deadline_timer_of<Loop>> {
 public:
     awaiting_deadline(Loop& l, ending e)
-        : ending_(e),
-          timer_(l.context(), boost::posix_time::milliseconds(e == ending::success ? 1 : 3'600'000)) {
-    }
-    template <class Token>
-    auto start(Token&& token) {
-        return timer_.async_wait(std::forward<Token>(token));
-    }
-    void cause() {
-        if (ending_ != ending::success) {
-            timer_.cancel();
-        }
-    }
-    bool expects(error_code ec) const {
-        return is_expected(ending_, ec, {asio::error::operation_aborted});
-    }
-
-private:
-    ending ending_;
-    asio::basic_deadline_timer<clock, asio::time_traits<clock>, typename Loop::executor_type> timer_;
+        : awaiting<deadline_timer_of<Loop>>(
+              e, l.context(),
+              boost::posix_time::milliseconds(e == ending::success ? 1 : 3'600'000)) {}
 };
 
 /// Calls `body(type, name)` for each operation of each I/O object, those of endings.hpp too.
@@ -260,13 +235,7 @@ void for_each_operation(Body body) {
             body(type);
         }
     };
-    each(std::type_identity<receiving<Loop>>{}, "a stream's async_receive");
-    each(std::type_identity<sending<Loop>>{}, "a stream's async_write_some");
-    each(std::type_identity<waiting<Loop>>{}, "a socket's async_wait");
-    each(std::type_identity<connecting<Loop>>{}, "async_connect");
-    each(std::type_identity<accepting_into<Loop>>{}, "async_accept into a socket");
-    each(std::type_identity<accepting_new<Loop>>{}, "async_accept");
-    each(std::type_identity<expiring<Loop>>{}, "a timer's async_wait");
+    for_each_basic_operation<Loop>(each);
     each(std::type_identity<receiving_from<Loop>>{}, "async_receive_from");
     each(std::type_identity<sending_datagram<Loop>>{}, "a datagram socket's async_send");
     each(std::type_identity<sending_to<Loop>>{}, "async_send_to");

@@ -2,14 +2,14 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cerrno>
-#include <csignal>
 #include <vector>
+
+#include "child_process.hpp"
 
 /// Peers of a kind that an I/O object of the same context cannot be.
 namespace test {
@@ -54,41 +54,22 @@ private:
 };
 
 /// A process that connects to a port, sends one byte and does nothing more until it is killed.
-class doomed_process {
+class doomed_process : public child_process {
 public:
-    explicit doomed_process(unsigned short port) {
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        address.sin_port = htons(port);
-        id_ = ::fork();
-        BOOST_REQUIRE(id_ != -1);
-        if (id_ == 0) {
-            ::alarm(30);
-            const int s = ::socket(AF_INET, SOCK_STREAM, 0);
-            const bool ok =
-                ::connect(s, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
-                ::send(s, "x", 1, 0) == 1;
-            while (ok) {
-                ::pause();
-            }
-            ::_exit(1);
-        }
-    }
-    ~doomed_process() { kill(); }
-    doomed_process(const doomed_process&) = delete;
-    doomed_process& operator=(const doomed_process&) = delete;
-
-    void kill() {
-        if (id_ != -1) {
-            ::kill(id_, SIGKILL);
-            ::waitpid(id_, nullptr, 0);
-            id_ = -1;
-        }
-    }
-
-private:
-    pid_t id_ = -1;
+    explicit doomed_process(unsigned short port)
+        : child_process([port] {
+              sockaddr_in address{};
+              address.sin_family = AF_INET;
+              address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+              address.sin_port = htons(port);
+              const int s = ::socket(AF_INET, SOCK_STREAM, 0);
+              const bool ok =
+                  ::connect(s, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
+                  ::send(s, "x", 1, 0) == 1;
+              while (ok) {
+                  ::pause();
+              }
+          }) {}
 };
 
 }  // namespace test
