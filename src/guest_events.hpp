@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <rung/detail/operation.hpp>
 
 namespace rung {
@@ -19,17 +21,24 @@ public:
 
     int descriptor() const noexcept { return descriptor_; }
 
+    /// How many of their operations are in the run queue, or on the way there. Each of them looks at
+    /// the descriptor itself.
+    std::uint64_t queued() const noexcept { return queued_.load(std::memory_order_relaxed); }
+
     /// The operation to queue when the descriptor is readable; null if enough are queued. Called
     /// under the engine's lock.
     virtual operation* ready() noexcept = 0;
 
 protected:
     ~guest_events() = default;
+    void note_queued() noexcept { queued_.fetch_add(1, std::memory_order_relaxed); }
+    void note_run() noexcept { queued_.fetch_sub(1, std::memory_order_relaxed); }
     /// To be called while the loop does not watch.
     void watch_instead(int descriptor) noexcept { descriptor_ = descriptor; }
 
 private:
     int descriptor_;
+    std::atomic<std::uint64_t> queued_{0};
 };
 
 }  // namespace rung::detail

@@ -137,7 +137,7 @@ private:
         turn() noexcept : operation(&turn::finish, level::normal) { info.private_outstanding_work = 0; }
         static void finish(operation* base, action what) {
             auto* const self = static_cast<turn*>(base);
-            self->host->queued_.fetch_sub(1, std::memory_order_relaxed);
+            self->host->note_run();
             if (what == action::complete) {
                 self->host->take(*self);
             } else {
@@ -191,7 +191,7 @@ private:
     turn* free_turn() noexcept {
         for (turn& t : turns_) {
             if (!t.taken.exchange(true, std::memory_order_acq_rel)) {
-                queued_.fetch_add(1, std::memory_order_relaxed);
+                note_queued();
                 return &t;
             }
         }
@@ -214,7 +214,7 @@ private:
         }
         t.release();
         // A turn that is queued looks for more as well.
-        if (queued_.load(std::memory_order_relaxed) == 0 && (more || !settled(asio_))) {
+        if (queued() == 0 && (more || !settled(asio_))) {
             post_turn();
         }
     }
@@ -231,8 +231,7 @@ private:
         do {
             more = poll_one(asio_, info);
             n += more ? 1 : 0;
-        } while (more && n < most &&
-                 engine_.nothing_else(queued_.load(std::memory_order_relaxed)));
+        } while (more && n < most && engine_.nothing_else(queued()));
         engine::count_as(engine_, n);
         return more;
     }
@@ -241,7 +240,6 @@ private:
     asio_scheduler& asio_;
     asio_reactor& reactor_;
     pause pause_;
-    std::atomic<std::uint64_t> queued_{0};  // of them, those in the run queue or on the way there
     std::array<turn, 8> turns_;  // at most so many threads run guests' handlers at a time
 };
 

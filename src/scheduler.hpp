@@ -109,13 +109,7 @@ private:
     void execute_timed(operation* op);
     static void execute_traced(operation* op);
     void look_around() noexcept;
-    bool await_work(running_thread& self, lock_guard& lock, std::int64_t deadline_ns);
     bool poll_ring() noexcept;
-    bool spin(lock_guard& lock, std::int64_t until_ns) noexcept;
-    void sleep(running_thread& self, lock_guard& lock, std::int64_t now_ns, std::int64_t until_ns);
-    bool may_leave_ring() const noexcept;
-    int sleep_outside(std::int64_t until_ns) noexcept;
-    bool follow(running_thread& self, std::int64_t deadline_ns);
     bool out_of_work(const running_thread* self) noexcept;
     void stop_locked() noexcept;
     void share_work() noexcept;
@@ -126,6 +120,14 @@ private:
     void pass() noexcept;
     void fire_timers(std::int64_t now_ns) noexcept;
     bool arm_guests() noexcept;
+
+    // scheduler_sleep.cpp
+    bool await_work(running_thread& self, lock_guard& lock, std::int64_t deadline_ns);
+    bool spin(lock_guard& lock, std::int64_t until_ns) noexcept;
+    void sleep(running_thread& self, lock_guard& lock, std::int64_t now_ns, std::int64_t until_ns);
+    bool may_leave_ring() const noexcept;
+    int sleep_outside(std::int64_t until_ns) noexcept;
+    bool follow(running_thread& self, std::int64_t deadline_ns);
 
     // scheduler_threads.cpp
     void enter(running_thread& self);

@@ -1,0 +1,170 @@
+/// What a thread does that has no handler to run: it tries what waits, spins, sleeps.
+
+#include <algorithm>
+
+#include "futex.hpp"
+#include "guest_events.hpp"
+#include "scheduler.hpp"
+
+namespace rung::detail {
+
+namespace {
+
+// Sleeping costs some 5 µs, so that a shorter wait is better spent looking.
+constexpr std::int64_t shortest_sleep_ns = 2'000;
+
+}  // namespace
+
+bool scheduler::await_work(running_thread& self, lock_guard& lock, std::int64_t deadline_ns) {
+    if (deadline_ns == no_wait) {
+        return poll_ring();
+    }
+    if (leader_ != nullptr) {
+        return follow(self, deadline_ns);
+    }
+    while (flush(true)) {
+        submit();
+        reap();
+        if (ring_->room() == 0) {
+            break;  // the kernel has no memory for requests just now
+        }
+    }
+    std::int64_t until_ns = deadline_ns;
+    std::int64_t now_ns = 0;
+    if (waits_ != 0 || deadline_ns != forever) {
+        now_ns = clock::now_ns();
+        fire_timers(now_ns);
+        until_ns = std::min(until_ns, timers_.next_ns());
+    }
+    if (!queue_.empty()) {
+        return true;
+    }
+    if (now_ns >= deadline_ns) {
+        return poll_ring();
+    }
+    if (until_ns - now_ns < shortest_sleep_ns) {
+        pass();
+        return true;
+    }
+    if (options_.spin_before_sleep.count() != 0) {
+        if (spin(lock, until_ns)) {
+            return true;
+        }
+        now_ns = clock::now_ns();
+    }
+    sleep(self, lock, now_ns, until_ns);
+    return true;
+}
+
+/// Looks for work without sleeping. True if there is some, or if the time is up.
+bool scheduler::spin(lock_guard& lock, std::int64_t until_ns) noexcept {
+    submit_pending();
+    const std::int64_t end_ns =
+        std::min(until_ns, clock::now_ns() + options_.spin_before_sleep.count());
+    for (;;) {
+        if (ring_->pending_work()) {
+            submit();
+        }
+        if (!queue_.empty() || cancels_ != nullptr || in_flight_ != in_kernel_ ||
+            inbox_.filled() || ring_->ready() || stopped_.load(std::memory_order_relaxed)) {
+            return true;
+        }
+        if (clock::now_ns() >= end_ns) {
+            return until_ns <= end_ns;
+        }
+        lock.unlock();  // for what other threads start, cancel or stop
+        lock.lock();
+    }
+}
+
+/// Whether nothing can come but what other threads post: then a futex is the cheaper bed.
+bool scheduler::may_leave_ring() const noexcept {
+    return in_flight_ == 0 && guests_ == nullptr && !several_threads_ &&
+           ring_->unsubmitted() == 0 && ring_->may_be_left();
+}
+
+/// Sleeps outside of the ring, until somebody wakes the loop or the time is up.
+int scheduler::sleep_outside(std::int64_t until_ns) noexcept {
+    futex_wait(&on_futex_, 1, until_ns);
+    on_futex_.store(0, std::memory_order_relaxed);
+    return 0;
+}
+
+void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t now_ns,
+                      std::int64_t until_ns) {
+    const bool outside = may_leave_ring();
+    if (!outside && !wake_armed_) {
+        if (ring_->room() == 0) {
+            submit();
+            return;
+        }
+        ring_->add_wake(event_);
+        wake_armed_ = true;
+    }
+    if (guests_ != nullptr && !guests_armed_ && ring_->room() == 0) {
+        submit();  // nothing of theirs would be seen during the sleep
+        return;
+    }
+    arm_guests();
+    if (several_threads_ && ring_->unsubmitted() != 0) {
+        submit();  // others may add entries while this thread sleeps
+        if (ring_->unsubmitted() != 0) {
+            return;
+        }
+    }
+    on_futex_.store(outside ? 1 : 0, std::memory_order_relaxed);  // released by inbox_.sleep()
+    if (!self.own_.empty() || !inbox_.sleep()) {
+        return;
+    }
+    // Whoever stops the loop or gives up the last work looks for a sleeper after that.
+    if (stopped_.load(std::memory_order_seq_cst) || out_of_work(&self)) {
+        wakes_owed_ += inbox_.interrupt() ? 0 : 1;
+        return;
+    }
+    const unsigned count = several_threads_ ? 0 : ring_->publish();
+    const std::int64_t timeout_ns = until_ns == forever ? -1 : until_ns - now_ns;
+    const std::int64_t begin_ns = options_.measure_time ? clock::now_ns() : 0;
+    leader_until_ns_ = until_ns;
+    since_pass_ = 0;
+    ++counters_.sleeps;
+    ++counters_.system_calls;
+    leader_ = &self;
+    self.idle_ = true;
+    lock.unlock();
+    const int error = outside ? sleep_outside(until_ns) : ring_->wait(count, true, timeout_ns);
+    lock.lock();
+    leader_ = nullptr;
+    self.idle_ = false;
+    if (!inbox_.interrupt()) {
+        ++wakes_owed_;
+    }
+    ring_->refresh();
+    reap();
+    if (!several_threads_) {
+        mutex_.own();
+    }
+    if (options_.measure_time) {
+        counters_.sleep_time_ns += static_cast<std::uint64_t>(clock::now_ns() - begin_ns);
+    }
+    note_error(error);
+}
+
+bool scheduler::follow(running_thread& self, std::int64_t deadline_ns) {
+    // There are several threads, so that nobody owns the lock and this one holds it by the mutex.
+    std::unique_lock lock(mutex_.native(), std::adopt_lock);
+    ++idle_;
+    self.idle_ = true;
+    bool in_time = true;
+    if (deadline_ns == forever) {
+        work_available_.wait(lock);
+    } else {
+        const clock::time_point deadline{std::chrono::nanoseconds(deadline_ns)};
+        in_time = work_available_.wait_until(lock, deadline) == std::cv_status::no_timeout;
+    }
+    --idle_;
+    self.idle_ = false;
+    lock.release();
+    return in_time || !queue_.empty();
+}
+
+}  // namespace rung::detail
