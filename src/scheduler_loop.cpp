@@ -43,7 +43,7 @@ operation* scheduler::next(running_thread& self, std::int64_t deadline_ns) {
             reap();
         }
         if (++since_pass_ >= pass_length || eventful_) {
-            look_around();
+            look_around(lock);
         }
         if (operation* const op = pop(self)) {
             if (several_threads_ && (!queue_.empty() || leader_ == nullptr)) {
@@ -128,9 +128,9 @@ void scheduler::execute_timed(operation* op) {
 }
 
 /// What happens between handlers beside the inbox and the completion queue.
-void scheduler::look_around() noexcept {
+void scheduler::look_around(lock_guard& lock) noexcept {
     if (since_pass_ >= pass_length) {
-        pass();
+        pass(lock);
         return;
     }
     // Urgent operations reach the kernel, and urgent completions overtake queued handlers, at once;
@@ -150,11 +150,11 @@ void scheduler::look_around() noexcept {
     }
 }
 
-void scheduler::pass() noexcept {
+void scheduler::pass(lock_guard& lock) noexcept {
     since_pass_ = 0;
-    submit_pending();
+    submit_pending(&lock);
     if (arm_guests() || ring_->pending_work()) {
-        submit();
+        submit(&lock);
         reap();
     }
     if (waits_ != 0) {
@@ -221,8 +221,8 @@ void scheduler::fire_timers(std::int64_t now_ns) noexcept {
     }
 }
 
-bool scheduler::poll_ring() noexcept {
-    pass();
+bool scheduler::poll_ring(lock_guard& lock) noexcept {
+    pass(lock);
     if (inbox_.filled()) {
         drain_inbox();
     }

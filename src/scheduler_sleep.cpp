@@ -17,7 +17,7 @@ constexpr std::int64_t shortest_sleep_ns = 2'000;
 
 bool scheduler::await_work(running_thread& self, lock_guard& lock, std::int64_t deadline_ns) {
     if (deadline_ns == no_wait) {
-        return poll_ring();
+        return poll_ring(lock);
     }
     if (leader_ != nullptr) {
         return follow(self, deadline_ns);
@@ -40,10 +40,10 @@ bool scheduler::await_work(running_thread& self, lock_guard& lock, std::int64_t 
         return true;
     }
     if (now_ns >= deadline_ns) {
-        return poll_ring();
+        return poll_ring(lock);
     }
     if (until_ns - now_ns < shortest_sleep_ns) {
-        pass();
+        pass(lock);
         return true;
     }
     if (options_.spin_before_sleep.count() != 0) {
@@ -107,10 +107,8 @@ void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t now_n
     }
     arm_guests();
     if (several_threads_ && ring_->unsubmitted() != 0) {
-        submit();  // others may add entries while this thread sleeps
-        if (ring_->unsubmitted() != 0) {
-            return;
-        }
+        submit(&lock);  // others may add entries while this thread sleeps
+        return;         // and anything may have come meanwhile
     }
     on_futex_.store(outside ? 1 : 0, std::memory_order_relaxed);  // released by inbox_.sleep()
     if (!self.own_.empty() || !inbox_.sleep()) {

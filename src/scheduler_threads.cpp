@@ -102,9 +102,11 @@ bool scheduler::several_threads() noexcept {
 /// Whether the calling handler may do more than its share, since there is nothing else to do but what
 /// it has queued itself: `own` operations. What it does brings the next look at the ring nearer.
 bool scheduler::nothing_else(std::uint64_t own) noexcept {
+    const running_thread& here = *self();
     const lock_guard lock(*this);
-    return !self()->bounded_ && !eventful_ && queue_.size() <= own && inbox_.idle() && !ring_->ready() &&
-           !stopped_.load(std::memory_order_relaxed) && ++since_pass_ < pass_length;
+    return !here.bounded_ && here.exception_ == nullptr && !eventful_ && queue_.size() <= own &&
+           inbox_.idle() && !ring_->ready() && !stopped_.load(std::memory_order_relaxed) &&
+           ++since_pass_ < pass_length;
 }
 
 void scheduler::count_as(unsigned n) noexcept {
