@@ -37,7 +37,12 @@ public:
         : link_(std::move(l)),
           user_(std::move(user)),
           socket_(ex, protocol(), link_->duplicate().release()) {}
-    ~listener() { link_->close(); }
+    ~listener() {
+        if (!ended_) {  // the context goes first
+            tell_end();
+        }
+        link_->close();
+    }
     listener(const listener&) = delete;
     listener& operator=(const listener&) = delete;
 
@@ -92,6 +97,9 @@ private:
         if constexpr (std::is_same_v<Executor, executor>) {
             engine::cancel_all(executor_access::engine_of(socket_.get_executor()), futex_waits_);
         }
+        tell_end();
+    }
+    void tell_end() noexcept {
         if (const auto user = user_.lock()) {
             user->gone();
         }

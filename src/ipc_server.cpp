@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <optional>
 #include <rung/io_context.hpp>
@@ -32,7 +34,8 @@ public:
           memory_(link_->shared()),
           executor_(std::move(ex)),
           server_(std::move(server)),
-          slots_(memory_.slots()) {}
+          slots_(memory_.slots()),
+          watches_(new boost::asio::cancellation_signal[memory_.slots()]) {}
 
     void listen() { link_->listen(executor_, shared_from_this()); }
     void close() noexcept { link_->close(); }
@@ -53,6 +56,7 @@ private:
     // The executor only.
     std::weak_ptr<server_core> server_;  // which holds this, even where its context has gone
     std::vector<published> slots_;       // valid while it goes on
+    std::unique_ptr<boost::asio::cancellation_signal[]> watches_;
     bool gone_ = false;
 };
 
@@ -131,13 +135,13 @@ void connection::begin(std::size_t i) {
     if (op.state() == operation_state::running || op.progress() != progress{}) {
         mirror(operation_state::running, op.progress());  // changes so far
     }
-    op.watch(boost::asio::bind_executor(executor_, mirror));
+    op.watch(boost::asio::bind_cancellation_slot(watches_[i].slot(),
+                                                 boost::asio::bind_executor(executor_, mirror)));
 }
 
 /// Writes what the operation has come to into its slot.
 void connection::publish(std::size_t i, operation_state state, const progress& p) {
     if (gone_) {
-        slots_[i] = {};
         return;
     }
     memory_.write_progress(i, p);
@@ -175,9 +179,11 @@ void connection::end(std::size_t i, std::uint32_t state, const error_code& error
 
 void connection::gone() noexcept {
     gone_ = true;
-    for (const published& op : slots_) {
-        if (op.valid()) {
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+        if (const published op = std::move(slots_[i]); op.valid()) {
             op.cancel();
+            // The operation may outlive the executor, on which it would tell us of its end.
+            watches_[i].emit(boost::asio::cancellation_type::terminal);
         }
     }
     if (const std::shared_ptr<server_core> server = std::exchange(server_, {}).lock()) {
