@@ -18,6 +18,13 @@ int membarrier(int command) noexcept {
     return static_cast<int>(::syscall(SYS_membarrier, command, 0, 0));
 }
 
+/// Tells the processor that this is a loop that waits.
+void pause() noexcept {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
 /// Whether this process may ask for barriers; asked once.
 bool barriers_allowed() noexcept {
 #if defined(RUNG_TSAN)
@@ -83,7 +90,16 @@ void biased_mutex::own() noexcept {
 
 void biased_mutex::lock_mutex() noexcept {
     constexpr int spins_before_yield = 128;
-    mutex_.lock();
+    // It is held for less time than it takes to fall asleep and be woken.
+    constexpr int spins_before_sleep = 100;
+    bool locked = mutex_.try_lock();
+    for (int i = 0; !locked && i < spins_before_sleep; ++i) {
+        pause();
+        locked = mutex_.try_lock();
+    }
+    if (!locked) {
+        mutex_.lock();
+    }
     cell* const owner = owner_.load(std::memory_order_relaxed);
     if (owner == nobody() || owner == this_cell_) {
         return;

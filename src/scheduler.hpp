@@ -104,9 +104,9 @@ private:
     operation* pop(running_thread& self) noexcept;
     void execute_timed(operation* op);
     static void execute_traced(operation* op);
-    void look_around() noexcept;
+    void look_around(lock_guard& lock) noexcept;
     bool await_work(running_thread& self, lock_guard& lock, std::int64_t deadline_ns);
-    bool poll_ring() noexcept;
+    bool poll_ring(lock_guard& lock) noexcept;
     bool spin(lock_guard& lock, std::int64_t until_ns) noexcept;
     void sleep(running_thread& self, lock_guard& lock, std::int64_t now_ns, std::int64_t until_ns);
     bool follow(running_thread& self, std::int64_t deadline_ns);
@@ -117,7 +117,7 @@ private:
     void wake_if_asleep() noexcept;
     void post_elsewhere(operation* op) noexcept;
     void drain_inbox() noexcept;
-    void pass() noexcept;
+    void pass(lock_guard& lock) noexcept;
     void fire_timers(std::int64_t now_ns) noexcept;
     bool arm_guests() noexcept;
 
@@ -137,8 +137,8 @@ private:
     bool try_now(io_operation* op) noexcept;
     bool try_readable(io_operation* op) noexcept;
     void left_kernel(const io_operation& op) noexcept;
-    void submit() noexcept;
-    void submit_pending() noexcept;
+    void submit(lock_guard* lock = nullptr) noexcept;
+    void submit_pending(lock_guard* lock = nullptr) noexcept;
     void note_error(int error) noexcept;
     void throw_error();
     void reap() noexcept;
@@ -182,6 +182,7 @@ private:
     std::size_t in_flight_ = 0;     // operations started and not finished
     std::size_t in_kernel_ = 0;     // of those, the ones that have an entry
     std::size_t low_in_kernel_ = 0;
+    std::size_t submitting_ = 0;    // threads that hand entries over without the lock
     std::size_t waits_ = 0;         // waits on timers
     running_thread* threads_ = nullptr;  // those inside run…, innermost activations first
     running_thread* leader_ = nullptr;   // the one asleep in the ring

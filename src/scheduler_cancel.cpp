@@ -18,7 +18,7 @@ void scheduler::cancel_locked(io_operation* op) noexcept {
     }
     if (op->at == io_operation::state::waiting) {
         ++cancelled_pending_;
-    } else if (leader_ == nullptr && ring_->withdraw(*op)) {
+    } else if (leader_ == nullptr && submitting_ == 0 && ring_->withdraw(*op)) {
         left_kernel(*op);
         finish(op, -ECANCELED);
     } else {
@@ -71,6 +71,12 @@ void scheduler::cancel_all(io_list& list) noexcept {
 
 void scheduler::detach(io_list& list) noexcept {
     lock_guard lock(*this);
+    // Entries that name the descriptor may be on their way.
+    while (submitting_ != 0 && !list.empty()) {
+        lock.unlock();
+        std::this_thread::yield();
+        lock.lock();
+    }
     io_list leaving;  // what the kernel has to let go of
     while (io_operation* const op = list.front()) {
         io_list::unlink(op);

@@ -170,12 +170,25 @@ bool scheduler::try_readable(io_operation* op) noexcept {
     return true;
 }
 
-void scheduler::submit() noexcept {
+/// Hands over the entries there are. With a lock, it may let go of it meanwhile: the kernel does what
+/// can be done at once, and where several threads run the context the others need not wait for that.
+void scheduler::submit(lock_guard* lock) noexcept {
     ++counters_.system_calls;
-    note_error(ring_->submit());
+    if (lock == nullptr || !several_threads_) {
+        note_error(ring_->submit());
+        return;
+    }
+    const unsigned count = ring_->publish();
+    ++submitting_;
+    lock->unlock();
+    const int error = ring_->wait(count, false, -1);
+    lock->lock();
+    --submitting_;
+    ring_->refresh();
+    note_error(error);
 }
 
-void scheduler::submit_pending() noexcept {
+void scheduler::submit_pending(lock_guard* lock) noexcept {
     urgent_pending_ = false;
     bool more = true;
     while (more) {
@@ -183,7 +196,7 @@ void scheduler::submit_pending() noexcept {
         if (ring_->unsubmitted() == 0) {
             return;
         }
-        submit();
+        submit(lock);
         reap();  // what ends at once makes room for the rest
         more = more && ring_->room() != 0;
     }

@@ -53,7 +53,7 @@ operation* scheduler::next(running_thread& self, std::int64_t deadline_ns) {
             reap();
         }
         if (++since_pass_ >= pass_length || eventful_) {
-            look_around();
+            look_around(lock);
         }
         if (operation* const op = pop(self)) {
             if (several_threads_ && (!queue_.empty() || leader_ == nullptr)) {
@@ -137,9 +137,9 @@ void scheduler::execute_timed(operation* op) {
 }
 
 /// What happens between handlers beside the inbox and the completion queue.
-void scheduler::look_around() noexcept {
+void scheduler::look_around(lock_guard& lock) noexcept {
     if (since_pass_ >= pass_length) {
-        pass();
+        pass(lock);
         return;
     }
     // Urgent operations reach the kernel, and urgent completions overtake queued handlers, at once;
@@ -159,11 +159,11 @@ void scheduler::look_around() noexcept {
     }
 }
 
-void scheduler::pass() noexcept {
+void scheduler::pass(lock_guard& lock) noexcept {
     since_pass_ = 0;
-    submit_pending();
+    submit_pending(&lock);
     if (arm_guests() || ring_->pending_work()) {
-        submit();
+        submit(&lock);
         reap();
     }
     if (waits_ != 0) {
@@ -230,8 +230,8 @@ void scheduler::fire_timers(std::int64_t now_ns) noexcept {
     }
 }
 
-bool scheduler::poll_ring() noexcept {
-    pass();
+bool scheduler::poll_ring(lock_guard& lock) noexcept {
+    pass(lock);
     if (inbox_.filled()) {
         drain_inbox();
     }
@@ -240,7 +240,7 @@ bool scheduler::poll_ring() noexcept {
 
 bool scheduler::await_work(running_thread& self, lock_guard& lock, std::int64_t deadline_ns) {
     if (deadline_ns == no_wait) {
-        return poll_ring();
+        return poll_ring(lock);
     }
     if (leader_ != nullptr) {
         return follow(self, deadline_ns);
@@ -263,10 +263,10 @@ bool scheduler::await_work(running_thread& self, lock_guard& lock, std::int64_t 
         return true;
     }
     if (now_ns >= deadline_ns) {
-        return poll_ring();
+        return poll_ring(lock);
     }
     if (until_ns - now_ns < shortest_sleep_ns) {
-        pass();
+        pass(lock);
         return true;
     }
     if (options_.spin_before_sleep.count() != 0) {
@@ -312,10 +312,8 @@ void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t now_n
     }
     arm_guests();
     if (several_threads_ && ring_->unsubmitted() != 0) {
-        submit();  // others may add entries while this thread sleeps
-        if (ring_->unsubmitted() != 0) {
-            return;
-        }
+        submit(&lock);  // others may add entries while this thread sleeps
+        return;         // and anything may have come meanwhile
     }
     if (!self.own_.empty() || !inbox_.sleep()) {
         return;

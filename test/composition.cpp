@@ -53,6 +53,7 @@ struct fixture : test::time_limit, test::context_fixture {
     socket_type far;
 };
 
+#if !defined(__clang__)  // which does not find the constructor of Asio's coro_promise
 /// Yields the bytes that arrive, one at a time.
 experimental::coro<char, int> bytes(asio::any_io_executor, socket_type& from) {
     int n = 0;
@@ -78,6 +79,8 @@ experimental::coro<void, std::string> collect(asio::any_io_executor executor, so
         co_await pause.async_wait(asio::deferred);
     }
 }
+
+#endif
 
 /// Sends back what comes, until it is cancelled or the other end is closed.
 template <class Token>
@@ -111,6 +114,7 @@ auto async_echo(socket_type& socket, Token&& token) {
 
 BOOST_FIXTURE_TEST_SUITE(composition, fixture)
 
+#if !defined(__clang__)
 BOOST_AUTO_TEST_CASE(asios_coro_awaits_native_operations_and_other_coros) {
     timer pause(context());
     auto all = collect(context().get_executor(), near, pause);
@@ -123,6 +127,7 @@ BOOST_AUTO_TEST_CASE(asios_coro_awaits_native_operations_and_other_coros) {
     context().run();
     BOOST_TEST(got == "abc3");
 }
+#endif
 
 BOOST_AUTO_TEST_CASE(a_composed_coroutine_echoes_until_the_other_end_is_closed) {
     error_code ended;

@@ -4,6 +4,7 @@
 
 #include <boost/asio.hpp>
 #include <boost/test/unit_test.hpp>
+#include <chrono>
 #include <memory>
 #include <rung/rung.hpp>
 #include <string>
@@ -78,6 +79,27 @@ BOOST_AUTO_TEST_CASE(a_guest_keeps_what_was_set_and_operations_in_flight_are_can
     context.restart();
     context.run();
     BOOST_TEST(byte == 'y');
+}
+
+BOOST_AUTO_TEST_CASE(a_guest_takes_a_timer_over_with_its_expiry) {
+    rung::io_context context;
+    using native_timer = rung::native<asio::steady_timer>;
+    native_timer native(context, std::chrono::milliseconds(3));
+    const auto expiry = native.expiry();
+    error_code cancelled;
+    native.async_wait([&](error_code ec) { cancelled = ec; });
+    asio::steady_timer guest(std::move(native));
+    BOOST_TEST((guest.expiry() == expiry));
+    bool fired = false;
+    guest.async_wait([&](error_code ec) {
+        BOOST_TEST(!ec);
+        fired = asio::steady_timer::clock_type::now() >= expiry;
+    });
+    context.run();
+    BOOST_TEST(cancelled == asio::error::operation_aborted);
+    BOOST_TEST(fired);
+    guest = native_timer(context, std::chrono::hours(1));
+    BOOST_TEST((guest.expiry() > expiry));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -146,7 +146,8 @@ case $check in
         ;;
     echo_server)
         serve "$program" PORT
-        timeout 20 "$directory/others_peer" "$port" "over and over" 20 || fail 'the peer'
+        timeout 20 "$directory/others_peer" "$port" 'over and over
+' 20 || fail 'the peer'
         ;;
     *)
         fail "no such check: $check"

@@ -11,6 +11,9 @@ missing_packages() {
     pkg-config --exists 'liburing >= 2.3' 2>/dev/null || echo liburing-dev
     has_header boost/version.hpp 'BOOST_VERSION >= 108100' || echo "libboost$(boost_release)-dev"
     has_library boost_context || echo "libboost-context$(boost_release)-dev"
+    has_library boost_coroutine || echo "libboost-coroutine$(boost_release)-dev"
+    dpkg -s "libboost$(boost_release)-doc" >/dev/null 2>&1 || echo "libboost$(boost_release)-doc"
+    has_command curl || echo curl
     has_header openssl/ssl.h || echo libssl-dev
     has_library benchmark || echo libbenchmark-dev
 }
@@ -70,7 +73,8 @@ install_missing() {
 obstacles() {
     for package in $(missing_packages); do
         case $package in
-            libssl-dev | libbenchmark-dev | libboost-context*) ;;
+            libssl-dev | libbenchmark-dev | curl) ;;
+            libboost-context* | libboost-coroutine* | libboost*-doc) ;;
             libboost*)
                 echo "Boost 1.81 or newer: $package if that is new enough, or a release of your own" \
                     'and CMAKE_PREFIX_PATH set to where it is installed' ;;

@@ -174,9 +174,10 @@ private:
 };
 
 /// A native object that guests may take over: a socket that was accepted on a strand of ours becomes
-/// a plain `tcp::socket`. Asio's converting constructor asks it for the address of its service and
-/// for its implementation, and takes them for a guest's; so they are a guest's, and the descriptor
-/// has gone over. Operations in flight stay behind, cancelled.
+/// a plain `tcp::socket`, and `cancel_after` makes plain timers of ours. Asio's converting
+/// constructor asks for the address of the object's service and for its implementation, and takes
+/// them for a guest's; so they are a guest's, and descriptor or expiry time has gone over.
+/// Operations in flight stay behind, cancelled.
 template <class Service, class GuestService>
 class lending_service : public Service {
 public:
@@ -184,9 +185,10 @@ public:
 
     struct guest_address {
         boost::asio::execution_context& context;
-        operator GuestService*() const {
-            return std::addressof(boost::asio::use_service<GuestService>(context));
+        GuestService& operator*() const {
+            return boost::asio::use_service<GuestService>(context);
         }
+        operator GuestService*() const { return std::addressof(**this); }
     };
     guest_address operator&() noexcept { return {this->context()}; }
 };
@@ -217,31 +219,39 @@ public:
 
 private:
     guest_implementation& lend(guest_implementation& to) {
-        GuestService* const guests = &this->get_service();
-        guests->construct(to);
+        GuestService& guests = *&this->get_service();
+        guests.construct(to);
         implementation_type& from = base::get_implementation();
-        if (!this->get_service().is_open(from)) {
-            return to;
+        if constexpr (requires { from.expiry; }) {
+            boost::system::error_code ec;
+            this->get_service().cancel(from, ec);
+            guests.expires_at(to, from.expiry, ec);
+        } else if (this->get_service().is_open(from)) {
+            lend_descriptor(guests, to, from);
         }
+        return to;
+    }
+
+    void lend_descriptor(GuestService& guests, guest_implementation& to,
+                         implementation_type& from) {
         const auto flags = from.flags;
         [[maybe_unused]] const bool non_blocking = this->get_service().non_blocking(from);
         boost::system::error_code ec;
         socket_holder descriptor(this->get_service().release(from, ec));
         if constexpr (requires { from.protocol; }) {
-            guests->assign(to, from.protocol, descriptor.get(), ec);
+            guests.assign(to, from.protocol, descriptor.get(), ec);
         } else {
-            guests->assign(to, descriptor.get(), ec);
+            guests.assign(to, descriptor.get(), ec);
         }
         if (ec) {
-            return to;
+            return;
         }
         descriptor.release();
         if constexpr (requires { to.state_ = flags; }) {
             to.state_ = flags;
         } else {
-            guests->non_blocking(to, non_blocking, ec);
+            guests.non_blocking(to, non_blocking, ec);
         }
-        return to;
     }
 };
 
@@ -309,8 +319,10 @@ class io_object_impl<signal_set_service, Executor>
 
 template <class Traits, rung::detail::native_executor Executor>
 class io_object_impl<deadline_timer_service<Traits>, Executor>
-    : public rung::detail::native_object<rung::detail::timer_service<Traits>, Executor> {
-    using rung::detail::native_object<rung::detail::timer_service<Traits>, Executor>::native_object;
+    : public rung::detail::lending_object<rung::detail::timer_service<Traits>,
+                                          deadline_timer_service<Traits>, Executor> {
+    using rung::detail::lending_object<rung::detail::timer_service<Traits>,
+                                       deadline_timer_service<Traits>, Executor>::lending_object;
 };
 
 }  // namespace boost::asio::detail

@@ -44,6 +44,8 @@ public:
     explicit timer_service(const Executor& ex) noexcept
         : engine_(&executor_access::engine_of(inner_executor(ex))) {}
 
+    io_context& context() const noexcept { return engine::context_of(*engine_); }
+
     void construct(implementation_type& t) noexcept {
         if constexpr (!steady) {
             t.recheck = &timer_service::recheck;
@@ -106,7 +108,7 @@ public:
         cancel_link* const link = connect_slot<&engine::cancel_wait>(handler, *engine_);
         auto* const op = make_handler_operation<timer_core>(handler, ex);
         BOOST_ASIO_HANDLER_CREATION(
-            (engine::context_of(*engine_), *op, "deadline_timer", &t, 0, "async_wait"));
+            (context(), *op, "deadline_timer", &t, 0, "async_wait"));
         t.may_have_waits = true;
         engine::wait(*engine_, t, deadline_ns(t), op, link);
     }
