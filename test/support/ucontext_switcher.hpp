@@ -64,7 +64,7 @@ public:
     template <class Function>
     void execute(Function f) const {
         rung::executor::execute([own = std::make_shared<Function>(std::move(f))] {
-            std::make_shared<ucontext_task>([own] { std::move (*own)(); })->resume();
+            std::make_shared<ucontext_task>([own] { std::move(*own)(); })->resume();
         });
     }
     template <class Property>
