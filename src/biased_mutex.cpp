@@ -1,16 +1,18 @@
-#include "biased_mutex.hpp"
-
 #include <linux/membarrier.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <new>
+#include <rung/detail/biased_mutex.hpp>
 #include <thread>
 
 namespace rung::detail {
 
-constinit thread_local biased_mutex::cell* biased_mutex::this_cell_ = nullptr;
-constinit biased_mutex::cell biased_mutex::nobody_;
+template <class Kind>
+constinit thread_local typename basic_biased_mutex<Kind>::cell*
+    basic_biased_mutex<Kind>::this_cell_ = nullptr;
+template <class Kind>
+constinit typename basic_biased_mutex<Kind>::cell basic_biased_mutex<Kind>::nobody_{};
 
 namespace {
 
@@ -38,7 +40,8 @@ bool barriers_allowed() noexcept {
 }  // namespace
 
 /// Cells of threads that have ended.
-struct biased_mutex::cell_pool {
+template <class Kind>
+struct basic_biased_mutex<Kind>::cell_pool {
     std::mutex mutex;
     cell* first = nullptr;  // guarded by mutex
 
@@ -50,7 +53,8 @@ struct biased_mutex::cell_pool {
 };
 
 /// Gives a thread's cell back at its end.
-struct biased_mutex::cell_return {
+template <class Kind>
+struct basic_biased_mutex<Kind>::cell_return {
     ~cell_return() {
         cell_pool& pool = cell_pool::instance();
         const std::lock_guard lock(pool.mutex);
@@ -60,7 +64,8 @@ struct biased_mutex::cell_return {
     }
 };
 
-bool biased_mutex::claim_cell() noexcept {
+template <class Kind>
+bool basic_biased_mutex<Kind>::claim_cell() noexcept {
     if (this_cell_ != nullptr) {
         return true;
     }
@@ -81,14 +86,16 @@ bool biased_mutex::claim_cell() noexcept {
     return this_cell_ != nullptr;
 }
 
-void biased_mutex::own() noexcept {
+template <class Kind>
+void basic_biased_mutex<Kind>::own() noexcept {
     if (owner_.load(std::memory_order_relaxed) != this_cell_ && barriers_allowed() &&
         claim_cell()) {
         lender_ = this_cell_;
     }
 }
 
-void biased_mutex::lock_mutex() noexcept {
+template <class Kind>
+void basic_biased_mutex<Kind>::lock_mutex() noexcept {
     constexpr int spins_before_yield = 128;
     // It is held for less time than it takes to fall asleep and be woken.
     constexpr int spins_before_sleep = 100;
@@ -114,9 +121,13 @@ void biased_mutex::lock_mutex() noexcept {
     }
 }
 
-void biased_mutex::unlock_mutex() noexcept {
+template <class Kind>
+void basic_biased_mutex<Kind>::unlock_mutex() noexcept {
     owner_.store(lender_, std::memory_order_release);  // pairs with the second load of the owner's
     mutex_.unlock();
 }
+
+template class basic_biased_mutex<engine_locks>;
+template class basic_biased_mutex<object_locks>;
 
 }  // namespace rung::detail

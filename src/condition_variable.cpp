@@ -9,7 +9,7 @@ void condition_variable::wait(std::unique_lock<mutex>& lock) {
         async_wait(*lock.mutex(), use_fiber);
         return;
     }
-    detail::blocked_thread here;
+    detail::blocked_thread<> here;
     here.after = &lock.mutex()->list_;
     list_.wait(&here);
     lock.mutex()->unlock();

@@ -22,9 +22,9 @@
 namespace rung::detail {
 
 fiber::fiber(stack_slab::slot& s) noexcept
-    : operation(&fiber::finish, level::normal),
-      slot_(&s),
-      carrier_(executor_access::none()) {}
+    : stack_operation(&fiber::finish, level::normal),
+      carrier_(executor_access::none()),
+      slot_(&s) {}
 
 fiber& fiber::make(stack_slab::slot& s) {
     // Stacks lie a power of two apart. Their hot ends would share a few sets of the cache, were
@@ -93,6 +93,7 @@ void fiber::start(fiber_task& task) {
     engine_ = native != nullptr ? &executor_access::engine_of(*native) : nullptr;
     home_ = &this_thread_state;
     ++generation_;
+    at_once_ = 0;
     enter();
 }
 

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "stack_operation.hpp"
 #include "stack_slab.hpp"
 #include "stack_switch.hpp"
 
@@ -33,7 +34,7 @@ struct exception_state {
 /// The record lies at the top of the stack. Between two functions the fiber is idle: parked in its
 /// loop, ready for the next one without a new context. A fiber is an operation, too: queued, it
 /// means that the fiber is to go on. It does so on the thread on which it began; see `come_home`.
-class alignas(64) fiber final : public operation {
+class alignas(64) fiber final : public stack_operation {
 public:
     enum class status : std::uint8_t {
         idle,     // no function
@@ -53,11 +54,14 @@ public:
     void start(fiber_task& task);
     /// Lets others run first.
     void yield();
+    /// Counts an operation that ends at once, many of which in a row let others run first.
+    void take_turn();
 
     // For fiber_wait.
     void begin_wait();
     void suspend();
     void wake();
+    void wake_elsewhere();
     void wake_later();
     void abandon() noexcept;
 
@@ -91,6 +95,8 @@ public:
 private:
     bool send_elsewhere(operation* op) noexcept;
 
+    static constexpr std::uint8_t most_at_once = 128;
+
     enum class handshake : std::uint8_t { running, suspended, woken };
 
     explicit fiber(stack_slab::slot& s) noexcept;
@@ -118,36 +124,36 @@ private:
     void end_work() noexcept;
 
     // What each switch touches: with the operation, one cache line.
-    void* context_ = nullptr;  // where the fiber goes on
     void* caller_ = nullptr;   // where what runs the fiber goes on
-    const void* home_ = nullptr;    // its thread: the address of that one's this_thread_state
-    scheduler* engine_ = nullptr;   // null if its executor is not a rung::executor
+    const void* home_ = nullptr;   // its thread: the address of that one's this_thread_state
+    scheduler* engine_ = nullptr;  // null if its executor is not a rung::executor
     std::atomic<status> status_{status::idle};
-    std::atomic<handshake> handshake_{handshake::running};  // without an engine only
-    bool woken_ = false;     // the wait ended before it began
-    bool counted_ = false;   // as work of its context
-    bool dropped_ = false;   // the wait will not end, so that the stack is to be unwound
+    std::uint8_t at_once_ = 0;  // operations that have ended at once, since others had a turn
+    bool woken_ = false;        // the wait ended before it began
+    bool dropped_ = false;      // the wait will not end, so that the stack is to be unwound
+    bool counted_ = false;      // as work of its context
     bool unwinding_ = false;
-    bool throws_ = false;    // exceptions_ says what
+    bool throws_ = false;     // exceptions_ says what
     bool has_outer_ = false;  // something of the caller's was set aside
-    bool cacheable_ = false;  // its stack is of the common pool's default size
 
+    // What each wait, and each function, touches: one more.
+    fiber_cancellation* cancellation_ = nullptr;
+    carrier_executor carrier_;
+    fiber_task* task_ = nullptr;
+    fiber_locals* locals_ = nullptr;
+    std::atomic<handshake> handshake_{handshake::running};  // without an engine only
+    bool cacheable_ = false;       // its stack is of the common pool's default size
+    std::uint16_t swallowed_ = 0;  // times that forced_unwind did not reach the end
+
+    std::exception_ptr escaped_;
+    std::uint64_t generation_ = 0;
+    std::atomic<const boost::asio::execution_context*> context_of_wait_{nullptr};
     exception_state exceptions_;
     exception_state outer_exceptions_;
     fiber* outer_ = nullptr;  // on whose stack the caller is
-    std::uint16_t swallowed_ = 0;  // times that forced_unwind did not reach the end
-    fiber_task* task_ = nullptr;
-    std::exception_ptr escaped_;
-    std::uint64_t generation_ = 0;
-
-    // What a function touches.
-    fiber_cancellation* cancellation_ = nullptr;
-    fiber_locals* locals_ = nullptr;
     stack_slab::slot* slot_;
     stack_store* store_ = nullptr;
-    carrier_executor carrier_;
     boost::asio::any_io_executor work_;  // without an engine, once it has waited
-    std::atomic<const boost::asio::execution_context*> context_of_wait_{nullptr};
     fiber_name name_{};
 
     // For the sanitizers.

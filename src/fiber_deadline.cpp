@@ -113,7 +113,7 @@ void fiber_deadline::one_ended() {
     if (abandoned_.load(std::memory_order_relaxed)) {
         owner().abandon();
     } else {
-        owner().wake();
+        wait_.wake();
     }
 }
 

@@ -190,6 +190,51 @@ RUNG_SWITCHES_STACKS inline void fiber::jump_out(bool see_to_it_there) {
     leave();
 }
 
+[[gnu::always_inline]] inline void fiber::begin_wait() {
+    if (unwinding_) [[unlikely]] {
+        throw_if_unwinding();
+    }
+    // An operation that ended, and whose starting threw nevertheless, may have left this behind.
+    woken_ = false;
+    dropped_ = false;
+    if (engine_ == nullptr) [[unlikely]] {
+        handshake_.store(handshake::running, std::memory_order_relaxed);
+    }
+}
+
+/// Ends the wait, from whichever thread. The last thing that a caller does, if it is to be fast.
+[[gnu::always_inline]] inline void fiber::wake() {
+    if (engine_ == nullptr) [[unlikely]] {
+        wake_elsewhere();
+        return;
+    }
+    if (home_ != &this_thread_state) [[unlikely]] {
+        engine::post(*engine_, this);
+        return;
+    }
+    if (status_.load(std::memory_order_relaxed) == status::running) {
+        woken_ = true;  // within the function that starts the operation
+        return;
+    }
+    const thread_state* const here = this_thread_state;
+    if (current() == nullptr && here != nullptr && here->running == engine_ &&
+        here->runs_handlers) [[likely]] {
+        enter();
+    } else {
+        engine::post(*engine_, this);
+    }
+}
+
+[[gnu::always_inline]] inline void fiber::take_turn() {
+    if (unwinding_) [[unlikely]] {
+        throw_if_unwinding();
+    }
+    if (++at_once_ == most_at_once) [[unlikely]] {
+        at_once_ = 0;
+        yield();
+    }
+}
+
 [[gnu::always_inline]] inline void fiber::suspend() {
     if (woken_ || (engine_ == nullptr &&
                    handshake_.load(std::memory_order_acquire) == handshake::woken)) {
@@ -198,6 +243,7 @@ RUNG_SWITCHES_STACKS inline void fiber::jump_out(bool see_to_it_there) {
             unwinding_ = true;
             throw_if_unwinding();
         }
+        take_turn();
         return;
     }
     status_.store(status::waiting, std::memory_order_relaxed);

@@ -92,15 +92,33 @@ void execute_fiber(fiber_task* task) {
     }
 }
 
-fiber_wait::fiber_wait() : fiber_(require_fiber("rung::use_fiber")) {
+namespace {
+
+void throw_cancelled() {
+    throw boost::system::system_error(boost::asio::error::operation_aborted,
+                                      "the fiber was cancelled");
+}
+
+}  // namespace
+
+fiber_wait::fiber_wait()
+    : fiber_(require_fiber("rung::use_fiber")), carrier_(&fiber_.carrier()) {
     fiber_.begin_wait();
     if (fiber_cancellation* const c = fiber_.cancellation()) [[unlikely]] {
         if (c->requested != boost::asio::cancellation_type::none) {
-            throw boost::system::system_error(boost::asio::error::operation_aborted,
-                                              "the fiber was cancelled");
+            throw_cancelled();
         }
         slot_ = c->signal.slot();
     }
+}
+
+void check_fiber() {
+    fiber& f = require_fiber("rung::use_fiber");
+    const fiber_cancellation* const c = f.cancellation();
+    if (c != nullptr && c->requested != boost::asio::cancellation_type::none) [[unlikely]] {
+        throw_cancelled();
+    }
+    f.take_turn();
 }
 
 void fiber_wait::suspend() { fiber_.suspend(); }
@@ -109,15 +127,15 @@ void fiber_wait::complete() {
     if (deadline_ != nullptr) [[unlikely]] {
         deadline_->operation_ended();
     } else {
-        fiber_.wake();
+        wake();
     }
 }
 
-void fiber_wait::complete_later() {
-    if (deadline_ != nullptr) [[unlikely]] {
-        deadline_->operation_ended();
-    } else {
+void fiber_wait::wake() {
+    if (later_) {
         fiber_.wake_later();
+    } else {
+        fiber_.wake();
     }
 }
 
@@ -129,11 +147,9 @@ void fiber_wait::abandon() noexcept {
     }
 }
 
-const carrier_executor& fiber_wait::carrier() const noexcept { return fiber_.carrier(); }
-
-fiber_handler_base::executor_type fiber_handler_base::get_executor() const noexcept {
-    // The handler of a fiber that is gone will find nothing to do wherever it is called.
-    return wait_ != nullptr ? wait_->carrier() : carrier_executor(boost::asio::system_executor());
+const carrier_executor& fiber_handler_base::nowhere() noexcept {
+    static const carrier_executor system{boost::asio::system_executor()};
+    return system;
 }
 
 void end_of_fiber_function() noexcept { fiber::current()->destroy_locals(); }

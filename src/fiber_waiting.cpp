@@ -7,49 +7,19 @@
 
 namespace rung::detail {
 
-void fiber::begin_wait() {
-    if (unwinding_) [[unlikely]] {
-        throw_if_unwinding();
-    }
-    // An operation that ended, and whose starting threw nevertheless, may have left this behind.
-    woken_ = false;
-    dropped_ = false;
-    if (engine_ == nullptr) {
-        handshake_.store(handshake::running, std::memory_order_relaxed);
-    }
-}
-
-/// Ends the wait, from whichever thread.
-void fiber::wake() {
-    if (engine_ == nullptr) {
-        if (handshake_.exchange(handshake::woken, std::memory_order_acq_rel) ==
-            handshake::suspended) {
-            if (current() == nullptr) {
-                carrier_.execute(fiber_resumption(*this));
-            } else {
-                post_elsewhere();  // not on top of another fiber
-            }
+/// Ends the wait where the executor is not ours, from whichever thread.
+void fiber::wake_elsewhere() {
+    if (handshake_.exchange(handshake::woken, std::memory_order_acq_rel) ==
+        handshake::suspended) {
+        if (current() == nullptr) {
+            carrier_.execute(fiber_resumption(*this));
+        } else {
+            post_elsewhere();  // not on top of another fiber
         }
-        return;
-    }
-    if (home_ != &this_thread_state) [[unlikely]] {
-        engine::post(*engine_, this);
-        return;
-    }
-    if (status_.load(std::memory_order_relaxed) == status::running) {
-        woken_ = true;  // within the function that starts the operation
-        return;
-    }
-    const thread_state* const here = this_thread_state;
-    if (current() == nullptr && here != nullptr && here->running == engine_ &&
-        here->runs_handlers) [[likely]] {
-        resume();
-    } else {
-        engine::post(*engine_, this);
     }
 }
 
-/// The same, but the fiber does not run before this has returned.
+/// Ends the wait, but the fiber does not run before this has returned.
 void fiber::wake_later() {
     if (engine_ == nullptr) {
         if (handshake_.exchange(handshake::woken, std::memory_order_acq_rel) ==

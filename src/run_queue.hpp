@@ -7,6 +7,8 @@
 #include <rung/detail/operation.hpp>
 #include <rung/statistics.hpp>
 
+#include "stack_operation.hpp"
+
 namespace rung::detail {
 
 /// Handlers that are ready, one queue a level.
@@ -33,7 +35,8 @@ public:
         waiting_ |= 1U << l;
     }
 
-    /// The operation to run next, or null.
+    /// The operation to run next, or null. What the ones after it begin with is asked of memory, so
+    /// that it arrives while this one runs.
     operation* pop() noexcept {
         if (waiting_ == 0) {
             return nullptr;
@@ -51,6 +54,16 @@ private:
         unsigned skipped = 0;  // handlers run since this level began to wait
     };
 
+    static void prefetch(const operation& next) noexcept {
+        constexpr std::size_t line = 64;
+        __builtin_prefetch(next.next_);
+        if (next.has_stack_) {
+            const void* const top = static_cast<const stack_operation&>(next).context_;
+            __builtin_prefetch(top);
+            __builtin_prefetch(static_cast<const char*>(top) + line);
+        }
+    }
+
     std::size_t highest() const noexcept {
         return static_cast<unsigned>(__builtin_ctz(waiting_));
     }
@@ -58,7 +71,9 @@ private:
     operation* take(std::size_t l) noexcept {
         line& from = lines_[l];
         operation* const op = from.queue.pop_front();
-        if (from.queue.empty()) {
+        if (const operation* const next = from.queue.front()) {
+            prefetch(*next);
+        } else {
             waiting_ &= ~(1U << l);
         }
         from.skipped = 0;

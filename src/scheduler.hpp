@@ -10,13 +10,13 @@
 #include <memory>
 #include <optional>
 #include <rung/detail/asio_binding.hpp>
+#include <rung/detail/biased_mutex.hpp>
 #include <rung/detail/engine.hpp>
 #include <rung/detail/intrusive_queue.hpp>
 #include <rung/io_context.hpp>
 #include <rung/statistics.hpp>
 #include <utility>
 
-#include "biased_mutex.hpp"
 #include "fork_generation.hpp"
 #include "inbox.hpp"
 #include "ring.hpp"

@@ -1,5 +1,3 @@
-#include "biased_mutex.hpp"
-
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
@@ -7,6 +5,7 @@
 #include <cstdint>
 #include <mutex>
 #include <rung/config.hpp>
+#include <rung/detail/biased_mutex.hpp>
 #include <thread>
 #include <vector>
 

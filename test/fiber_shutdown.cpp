@@ -4,8 +4,10 @@
 #include <boost/asio/experimental/channel.hpp>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
+#include <csignal>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <rung/rung.hpp>
 #include <string>
@@ -100,6 +102,66 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(unwinds_what_waits_for_each_kind_of_operation, Con
                 rung::this_fiber::sleep_for(1h);
             }
         }
+    });
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(unwinds_what_waits_for_other_fibers, Context, test::contexts) {
+    unwinds<Context>([](auto& ctx) {
+        rung::mutex m(ctx);
+        m.lock();
+        m.lock();
+    });
+    unwinds<Context>([](auto& ctx) {
+        rung::semaphore s(ctx, 0);
+        s.async_acquire(asio::as_tuple(use_fiber));
+    });
+    unwinds<Context>([](auto& ctx) { rung::event(ctx).async_wait(use_fiber.after(1h)); });
+    unwinds<Context>([](auto& ctx) { rung::latch(ctx, 1).wait(); });
+    unwinds<Context>([](auto& ctx) {
+        rung::mutex m(ctx);
+        rung::condition_variable changed;
+        std::unique_lock lock(m);
+        const std::shared_ptr<void> at_end(nullptr, [&](void*) { lock.release(); });
+        changed.wait(lock);
+    });
+    unwinds<Context>([](auto& ctx) { rung::channel<int>(ctx).receive(); });
+    unwinds<Context>([](auto& ctx) { rung::channel<std::string>(ctx).send("nobody"); });
+    unwinds<Context>([](auto& ctx) {
+        auto [source, op] = rung::make_operation<int>();
+        op.async_wait(use_fiber);
+        static_cast<void>(ctx);
+    });
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(unwinds_what_waits_for_io, Context, test::contexts) {
+    using executor = typename Context::executor_type;
+    unwinds<Context>([](auto& ctx) {
+        asio::basic_socket_acceptor<asio::ip::tcp, executor> a(
+            ctx, {asio::ip::address_v4::loopback(), 0});
+        a.async_accept(use_fiber);
+    });
+    unwinds<Context>([](auto& ctx) {
+        asio::basic_datagram_socket<asio::ip::udp, executor> s(
+            ctx, {asio::ip::address_v4::loopback(), 0});
+        asio::ip::udp::endpoint from;
+        char data[8];
+        s.async_receive_from(asio::buffer(data), from, use_fiber);
+    });
+    unwinds<Context>([](auto& ctx) {
+        asio::basic_socket_acceptor<asio::ip::tcp, executor> a(
+            ctx, {asio::ip::address_v4::loopback(), 0});
+        a.async_wait(asio::socket_base::wait_read, use_fiber);
+    });
+    unwinds<Context>([](auto& ctx) {
+        asio::basic_readable_pipe<executor> in(ctx);
+        asio::basic_writable_pipe<executor> out(ctx);
+        asio::connect_pipe(in, out);
+        char data[8];
+        in.async_read_some(asio::buffer(data), use_fiber);
+    });
+    unwinds<Context>([](auto& ctx) {
+        asio::basic_signal_set<executor> signals(ctx, SIGUSR2);
+        signals.async_wait(use_fiber);
     });
 }
 

@@ -1,5 +1,6 @@
 // fiber_mutex: two fibers take a mutex by turns, each yielding while it holds it, so that the other
-// always waits. fiber_channel: one fiber sends numbers to another through a channel that holds 64.
+// always waits. fiber_channel: one fiber sends numbers to another through a channel that holds 64:
+// ours, Asio's (in both kinds of fibers), Boost.Fiber's.
 #include "boost_fiber.hpp"
 #include "fiber_system.hpp"
 
@@ -19,7 +20,7 @@ constexpr std::int64_t batch = 10'000;
 constexpr std::size_t capacity = 64;
 
 template <class System>
-void fiber_channel(System, benchmark::State& state) {
+void asio_channel(System, benchmark::State& state) {
     using channel_type =
         asio::experimental::channel<typename System::executor, void(error_code, std::int64_t)>;
     typename System::context context{System::alone};
@@ -64,7 +65,35 @@ void rung_mutex(benchmark::State& state) {
     }
     finish(state, done);
 }
-const bool registered_rung = register_one("fiber_mutex/rung", rung_mutex);
+
+void rung_channel(benchmark::State& state) {
+    rung::io_context context(1);
+    std::uint64_t done = 0;
+    while (state.KeepRunningBatch(batch)) {
+        rung::channel<std::int64_t> channel(context, capacity);
+        rung::spawn(context, [&] {
+            for (std::int64_t i = 0; i < batch; ++i) {
+                channel.async_receive(rung::use_fiber);
+                ++done;
+            }
+        });
+        rung::spawn(context, [&] {
+            for (std::int64_t i = 0; i < batch; ++i)
+                channel.async_send(i, rung::use_fiber);
+        });
+        context.run();
+        context.restart();
+    }
+    finish(state, done);
+}
+
+// Asio's channel in our fibers, which any object of Asio's serves.
+void rung_asio_channel(benchmark::State& state) { asio_channel(rung_fibers(), state); }
+
+const bool registered_rung =
+    register_one("fiber_mutex/rung", rung_mutex) &&
+    register_one("fiber_channel/rung", rung_channel) &&
+    register_one("fiber_channel/rung/asio_channel", rung_asio_channel);
 #endif
 
 #if RUNG_BENCHMARK_HAS_BOOST_FIBER
@@ -115,8 +144,10 @@ const bool registered_boost = register_one("fiber_mutex/boost_fiber", boost_mute
                               register_one("fiber_channel/boost_fiber", boost_channel);
 #endif
 
-const bool registered = register_for<fiber_systems>(
-    "fiber_channel", [](auto system, auto& state) { fiber_channel(system, state); });
+#if RUNG_BENCHMARK_HAS_ASIO_SPAWN
+const bool registered = register_one(
+    "fiber_channel/asio", [](auto& state) { asio_channel(asio_fibers(), state); });
+#endif
 
 }  // namespace
 }  // namespace micro

@@ -7,6 +7,8 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 
+#include <algorithm>
+#include <cstddef>
 #include <memory>
 #include <utility>
 
@@ -28,6 +30,7 @@ struct with_asio_spawn : Base {
     static void spawn(const typename Base::executor& executor, stacks& pool, F function) {
         asio::spawn(executor, std::allocator_arg, pool, std::move(function), asio::detached);
     }
+    static void keep_stacks(std::size_t) {}
     static const scope& token(const scope& s) { return s; }
     static void yield(const scope& s) { asio::post(s.get_executor(), s); }
 };
@@ -43,6 +46,10 @@ struct rung_fibers : rung_system {
     template <class F>
     static void spawn(const executor& executor, stacks&, F function) {
         rung::spawn(executor, [f = std::move(function)]() mutable { f(scope()); });
+    }
+    static void keep_stacks(std::size_t number) {
+        constexpr std::size_t by_default = rung::stack_pool_options().keep;
+        rung::stack_pool::common().configure({.keep = std::max(number, by_default)});
     }
     static constexpr rung::use_fiber_t token(scope) { return rung::use_fiber; }
     static void yield(scope) { rung::this_fiber::yield(); }

@@ -14,13 +14,19 @@ def stores():
         first = first["next_"]
 
 
+def owned(unique_ptr, type_name):
+    """What a unique_ptr points to: it is nothing but that pointer."""
+    pointer = gdb.lookup_type(type_name).pointer()
+    return unique_ptr.address.cast(pointer.pointer()).dereference()
+
+
 def all_fibers():
     for store in stores():
         classes = store["classes_"]["_M_elems"]
-        for i in range(classes.type.range()[1] + 1):
+        for i in range(classes.type.strip_typedefs().range()[1] + 1):
             slab = classes[i]["slabs"]
             while slab:
-                slots = slab["slots_"]["_M_t"]["_M_t"]["_M_head_impl"]
+                slots = owned(slab["slots_"], "rung::detail::stack_slab::slot")
                 for n in range(int(slab["grown_"])):
                     fiber = slots[n]["prepared"]
                     if fiber:

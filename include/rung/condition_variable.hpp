@@ -22,8 +22,8 @@ public:
     auto async_wait(mutex& m, Token&& token) {
         return boost::asio::async_initiate<Token, void(boost::system::error_code)>(
             [this](auto handler, mutex* held) {
-                using waiter = detail::handler_waiter<decltype(handler)>;
-                auto* const w = waiter::make(std::move(handler), held->executor_.get());
+                using waiting = detail::waiting_handler<detail::plain_waiter, decltype(handler)>;
+                auto* const w = waiting::make(std::move(handler), held->executor_.get());
                 w->after = &held->list_;
                 w->connect(list_);
                 list_.wait(w);

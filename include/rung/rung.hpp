@@ -4,6 +4,7 @@
 #include <rung/any.hpp>
 #include <rung/as_operation.hpp>
 #include <rung/cancel_scope.hpp>
+#include <rung/channel.hpp>
 #include <rung/clock.hpp>
 #include <rung/completions.hpp>
 #include <rung/condition_variable.hpp>

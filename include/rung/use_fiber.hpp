@@ -96,19 +96,38 @@ public:
 
     template <class Initiation, class Token, class... Args>
     static return_type initiate(Initiation&& initiation, Token&& token, Args&&... args) {
-        result r;
-        std::optional<rung::detail::fiber_deadline> deadline;
+        // An operation of ours may end without a handler, and then it needs no wait.
+        using tuple = typename result::tuple;
+        if constexpr (requires(tuple& t) { initiation.at_once(t, args...); }) {
+            rung::detail::check_fiber();
+            tuple now;
+            if (initiation.at_once(now, args...)) {
+                return result::give(std::move(now));
+            }
+        }
         const rung::use_fiber_t& t = token;
         if (t.deadline().has_value()) [[unlikely]] {
-            deadline.emplace(r);
+            return wait_until(*t.deadline(), std::forward<Initiation>(initiation),
+                              std::forward<Args>(args)...);
         }
+        result r;
         std::forward<Initiation>(initiation)(typename result::handler(r),
                                              std::forward<Args>(args)...);
-        if (deadline.has_value()) [[unlikely]] {
-            deadline->arm(*t.deadline());
-        }
         r.suspend();
-        if (deadline.has_value() && deadline->came()) [[unlikely]] {
+        return r.get();
+    }
+
+private:
+    template <class Initiation, class... Args>
+    static return_type wait_until(rung::clock::time_point when, Initiation&& initiation,
+                                  Args&&... args) {
+        result r;
+        rung::detail::fiber_deadline deadline(r);
+        std::forward<Initiation>(initiation)(typename result::handler(r),
+                                             std::forward<Args>(args)...);
+        deadline.arm(when);
+        r.suspend();
+        if (deadline.came()) {
             r.set_timed_out();
         }
         return r.get();

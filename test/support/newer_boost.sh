@@ -1,6 +1,6 @@
 #!/bin/sh
-# sh newer_boost.sh PREFIX: puts Debian's newest Boost (headers, Boost.Context) into PREFIX, for a
-# build with -DCMAKE_PREFIX_PATH=PREFIX. Exit code 77: it is not to be had here.
+# sh newer_boost.sh PREFIX: puts Debian's newest Boost (headers, Boost.Context, Boost.Cobalt) into
+# PREFIX, for a build with -DCMAKE_PREFIX_PATH=PREFIX. Exit code 77: it is not to be had here.
 #
 # apt works on a configuration and on state of its own, so that the system's stay as they are.
 set -u
@@ -49,16 +49,19 @@ newest=$(apt-cache pkgnames libboost1. | sed -n 's/^libboost\(1\.[0-9]*\)-dev$/\
     sort -t . -k 2 -n | tail -n 1)
 [ -n "$newest" ] || skip "$mirror offers none. $(head -n 1 "$work/errors")"
 (cd "$work/cache" && apt-get download -q "libboost$newest-dev" "libboost-context$newest-dev" \
-    "libboost-context$newest.0" >/dev/null) || exit
+    "libboost-context$newest.0" "libboost-cobalt$newest-dev" "libboost-cobalt$newest.0" \
+    >/dev/null) || exit
 for package in "$work"/cache/*.deb; do
     dpkg-deb --extract "$package" "$work/root" || exit
 done
 rm -rf "$work/root/usr/share"
-for library in "$work"/root/usr/lib/*/libboost_context.so.*; do
-    if ldd "$library" 2>&1 | grep -q 'not found'; then
-        echo "Boost.Context $newest needs a newer C library than this system's; the static one serves"
-        rm -rf "$work"/root/usr/lib/*/libboost_context.so* \
-            "$work"/root/usr/lib/*/cmake/boost_context*/*-variant-shared*.cmake
+for library in "$work"/root/usr/lib/*/libboost_*.so.*; do
+    if LD_LIBRARY_PATH=$(dirname "$library") ldd "$library" 2>&1 | grep -q 'not found'; then
+        name=$(basename "${library%%.so*}")
+        echo "$name $newest needs newer libraries than this system's; the static one serves"
+        rm -rf "$work"/root/usr/lib/*/"$name".so* \
+            "$work"/root/usr/lib/*/cmake/"${name#lib}"-*/*-variant-shared*.cmake \
+            "$work"/root/usr/lib/*/cmake/"${name#lib}"-*-shared
     fi
 done
 mkdir -p "$(dirname "$prefix")" && cp -a "$work/root/usr" "$prefix.part" &&

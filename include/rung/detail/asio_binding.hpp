@@ -7,6 +7,7 @@
 /// implementation behind an unchanged public interface. What is relied on is checked below, so that
 /// a Boost that differs fails here and says why.
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/basic_socket.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/detail/buffer_sequence_adapter.hpp>
@@ -24,6 +25,7 @@
 #include <boost/asio/detail/thread_info_base.hpp>
 #include <boost/asio/execution/context.hpp>
 #include <boost/asio/query.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_future.hpp>
 #include <boost/version.hpp>
@@ -86,6 +88,23 @@ template <class Executor>
 inline constexpr bool is_promise_executor = false;
 template <class T, class Blocking>
 inline constexpr bool is_promise_executor<boost::asio::detail::promise_executor<T, Blocking>> = true;
+
+/// The handler within those that only change what it is called with: Asio's for `as_tuple` and
+/// `redirect_error`.
+template <class Handler>
+Handler& unadapted(Handler& h) noexcept {
+    return h;
+}
+template <class Handler>
+auto& unadapted(boost::asio::detail::as_tuple_handler<Handler>& h) noexcept {
+    return unadapted(h.handler_);
+}
+template <class Handler>
+auto& unadapted(boost::asio::detail::redirect_error_handler<Handler>& h) noexcept {
+    return unadapted(h.handler_);
+}
+template <class Handler>
+using unadapted_t = std::remove_reference_t<decltype(unadapted(std::declval<Handler&>()))>;
 
 /// The traits by which Asio names the stock timer of a clock.
 template <class Clock, class WaitTraits>

@@ -7,6 +7,8 @@
 #include <boost/asio/execution.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/prefer.hpp>
+#include <concepts>
+#include <memory>
 #include <optional>
 #include <rung/executor.hpp>
 #include <tuple>
@@ -24,16 +26,23 @@ struct bound_handler {
     void operator()() { std::apply(std::move(handler), std::move(args)); }
 };
 
+/// An executor that may hold a `rung::executor`, and tells: a fiber's.
+template <class Executor>
+concept may_hold_executor = requires(const Executor& ex) {
+    { ex.native() } -> std::same_as<const executor*>;
+};
+
 /// Where a handler runs, and the work that it keeps there until then.
 ///
 /// `Executor` is the handler's associated executor. Where it is a `rung::executor` of the engine that
 /// completes the operation, the handler runs straight from that loop and nothing is stored; so too
-/// behind an `any_io_executor`. Otherwise the handler goes through its executor.
+/// behind an `any_io_executor` and in a fiber. Otherwise the handler goes through its executor.
 template <class Executor>
 class handler_work {
     static constexpr bool is_ours = std::is_base_of_v<executor, Executor>;
     static constexpr bool is_any = std::is_same_v<Executor, boost::asio::any_io_executor>;
-    static constexpr bool may_be_ours = is_ours || is_any;
+    static constexpr bool is_fibers = may_hold_executor<Executor>;
+    static constexpr bool may_be_ours = is_ours || is_any || is_fibers;
     static constexpr bool is_standard = boost::asio::execution::is_executor<Executor>::value;
 
 public:
@@ -61,6 +70,8 @@ private:
     static const executor* target(const Executor& ex) noexcept {
         if constexpr (is_ours) {
             return &ex;
+        } else if constexpr (is_fibers) {
+            return ex.native();
         } else {
             return ex.template target<executor>();
         }
@@ -74,7 +85,10 @@ private:
     }
 
     using work = decltype(make_work(std::declval<const Executor&>()));
-    using stored_work = std::conditional_t<may_be_ours, std::optional<work>, work>;
+    // A fiber's is large, and all but never needed.
+    using stored_work =
+        std::conditional_t<is_fibers, std::unique_ptr<work>,
+                           std::conditional_t<may_be_ours, std::optional<work>, work>>;
 
     static stored_work needed_work(const Executor& ex, const executor& io_ex, level& l) {
         if constexpr (may_be_ours) {
@@ -82,10 +96,14 @@ private:
             if (inside != nullptr &&
                 &executor_access::engine_of(*inside) == &executor_access::engine_of(io_ex)) {
                 l = executor_access::level_of(*inside);
-                return std::nullopt;
+                return {};
             }
         }
-        return stored_work(make_work(ex));
+        if constexpr (is_fibers) {
+            return std::make_unique<work>(make_work(ex));
+        } else {
+            return stored_work(make_work(ex));
+        }
     }
 
     template <class Handler, class... Args>

@@ -84,14 +84,12 @@ public:
     /// Suspends the fiber until the wait is over. Throws `forced_unwind` if it will never be.
     void suspend();
 
-    /// Ends the wait: the result is there.
+    /// Ends the wait: the result is there. The fiber goes on at once if that may be.
     void complete();
-    /// The same, but the fiber goes on from its executor's queue.
-    void complete_later();
     /// Ends the wait: there will be no result. The fiber's stack is unwound.
     void abandon() noexcept;
 
-    const carrier_executor& carrier() const noexcept;
+    const carrier_executor& carrier() const noexcept { return *carrier_; }
     boost::asio::cancellation_slot slot() const noexcept { return slot_; }
 
 protected:
@@ -104,7 +102,11 @@ private:
     friend class fiber_handler_base;
     friend class fiber_deadline;
 
+    void wake();
+
     fiber& fiber_;
+    const carrier_executor* const carrier_;
+    bool later_ = false;  // the fiber goes on from its executor's queue
     fiber_handler_base* handler_ = nullptr;  // while there is one
     class fiber_deadline* deadline_ = nullptr;
     boost::asio::cancellation_slot slot_;
@@ -125,9 +127,19 @@ public:
     }
     fiber_handler_base& operator=(fiber_handler_base&&) = delete;
 
-    executor_type get_executor() const noexcept;
+    /// The handler of a fiber that is gone will find nothing to do wherever it is called.
+    const executor_type& get_executor() const noexcept {
+        return wait_ != nullptr ? wait_->carrier() : nowhere();
+    }
     cancellation_slot_type get_cancellation_slot() const noexcept {
         return wait_ != nullptr ? wait_->slot() : cancellation_slot_type();
+    }
+
+    /// Has the fiber go on from its executor's queue once the handler is called, not within that.
+    void call_later() noexcept {
+        if (wait_ != nullptr) {
+            wait_->later_ = true;
+        }
     }
 
 protected:
@@ -149,6 +161,8 @@ protected:
 
 private:
     friend class fiber_wait;
+    static const executor_type& nowhere() noexcept;
+
     fiber_wait* wait_;
 };
 
@@ -160,6 +174,10 @@ inline fiber_wait::~fiber_wait() {
         handler_->wait_ = nullptr;
     }
 }
+
+/// That the calling fiber may start an operation which may end at once. Throws as `fiber_wait()`
+/// does. Lets others run first if many such operations have ended at once.
+void check_fiber();
 
 /// The calling fiber's function has ended: destroys its values of `fiber_local`s.
 void end_of_fiber_function() noexcept;

@@ -18,7 +18,11 @@ class fiber_handler;
 template <class... Args>
 class fiber_result : public fiber_wait {
     using error_code = boost::system::error_code;
+
+public:
     using tuple = std::tuple<std::decay_t<Args>...>;
+
+private:
 
     template <class T>
     static constexpr bool tells_failure =
@@ -65,21 +69,25 @@ public:
         }
     }
 
-    return_type get() {
+    return_type get() { return give(std::move(*arguments_)); }
+
+    /// Makes arguments what is returned or thrown.
+    static return_type give([[maybe_unused]] tuple&& arguments) {
         if constexpr (skipped == 1) {
-            throw_failure(std::get<0>(*arguments_));
+            throw_failure(std::get<0>(arguments));
         }
         if constexpr (std::tuple_size_v<values> == 1) {
-            return std::get<skipped>(std::move(*arguments_));
+            return std::get<skipped>(std::move(arguments));
         } else if constexpr (std::tuple_size_v<values> > 1) {
-            return take(std::make_index_sequence<std::tuple_size_v<values>>());
+            return take(std::move(arguments),
+                        std::make_index_sequence<std::tuple_size_v<values>>());
         }
     }
 
 private:
     template <std::size_t... I>
-    values take(std::index_sequence<I...>) {
-        return values(std::get<skipped + I>(std::move(*arguments_))...);
+    static values take(tuple&& arguments, std::index_sequence<I...>) {
+        return values(std::get<skipped + I>(std::move(arguments))...);
     }
     static void throw_failure(const error_code& ec) {
         if (ec.failed()) {
@@ -117,15 +125,6 @@ public:
         if (auto* const r = static_cast<fiber_result<Args...>*>(release())) {
             r->set(std::forward<T>(args)...);
             r->complete();
-        }
-    }
-
-    /// The same, but the fiber does not run before this has returned.
-    template <class... T>
-    void finish_later(T&&... args) {
-        if (auto* const r = static_cast<fiber_result<Args...>*>(release())) {
-            r->set(std::forward<T>(args)...);
-            r->complete_later();
         }
     }
 };

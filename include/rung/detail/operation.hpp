@@ -25,6 +25,7 @@ public:
 
     operation* next_ = nullptr;  // of whichever queue holds the operation
     level level_;                // at which the handler runs
+    bool has_stack_ = false;     // it is a stack_operation
 
 protected:
     operation(function_type function, level l) noexcept : level_(l), function_(function) {}

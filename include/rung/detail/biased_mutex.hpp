@@ -16,7 +16,11 @@ namespace rung::detail {
 /// the cost of ordering falls on the other thread alone. Where `membarrier` is refused, and under
 /// ThreadSanitizer, which cannot see it, nobody owns the mutex and it is a plain one.
 /// Source: D. Dice, H. Huang and M. Yang, "Asymmetric Dekker Synchronization", 2001.
-class biased_mutex {
+///
+/// A thread announces itself in one place for all mutexes of a `Kind`, and so holds one of them at
+/// a time; what it does meanwhile may take those of another kind.
+template <class Kind>
+class basic_biased_mutex {
 public:
     /// How a lock was taken, for `unlock`.
     enum class held : std::uint8_t { as_owner, by_mutex };
@@ -84,12 +88,20 @@ private:
     void unlock_mutex() noexcept;
 
     static constinit thread_local cell* this_cell_ [[gnu::tls_model("initial-exec")]];
-    static cell nobody_;
+    static constinit cell nobody_;
 
     std::atomic<cell*> owner_{nobody()};  // written under mutex_, or by the owner inside
     cell* lender_ = nobody();             // guarded by mutex_: whom unlock_mutex makes the owner
     std::uint64_t borrows_ = 0;           // guarded by mutex_
     std::mutex mutex_;
 };
+
+struct engine_locks;
+struct object_locks;
+extern template class basic_biased_mutex<engine_locks>;
+extern template class basic_biased_mutex<object_locks>;
+
+/// The engine's.
+using biased_mutex = basic_biased_mutex<engine_locks>;
 
 }  // namespace rung::detail

@@ -1,0 +1,130 @@
+#pragma once
+
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/system/error_code.hpp>
+#include <concepts>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <rung/detail/carrier_executor.hpp>
+#include <rung/detail/settling_mutex.hpp>
+#include <semaphore>
+#include <type_traits>
+#include <utility>
+
+/// What objects of synchronisation are made of: those who wait, and the places where they do.
+namespace rung::detail {
+
+class wait_list;
+
+/// The executor of a synchronisation object: a context's, or any.
+class wait_executor {
+public:
+    template <class Context>
+    requires std::is_convertible_v<Context&, boost::asio::execution_context&>
+    explicit wait_executor(Context& context) : executor_(context.get_executor()) {}
+    template <class Executor>
+    requires boost::asio::execution::is_executor<Executor>::value
+    explicit wait_executor(const Executor& ex) : executor_(ex) {}
+
+    const carrier_executor& get() const noexcept { return executor_; }
+
+private:
+    carrier_executor executor_;
+};
+
+/// Something that waits in a place.
+class waiter {
+public:
+    using error_code = boost::system::error_code;
+    using finish_type = void (*)(waiter*);
+
+    /// Ends the wait, outside of any place and of any lock. The waiter is gone then.
+    void finish() { finish_(this); }
+
+    error_code error;            // with which it ends
+    wait_list* after = nullptr;  // in which it has to wait next before it may end
+
+protected:
+    explicit waiter(finish_type f) noexcept : finish_(f) {}
+    ~waiter() = default;
+
+private:
+    friend class waiting_place;
+
+    finish_type finish_;
+    std::uint64_t key_ = 0;  // what requests to cancel it go by; 0: nobody can
+    waiter* next_ = nullptr;
+    waiter* previous_ = nullptr;
+};
+
+/// A thread that waits.
+template <class Base = waiter>
+class blocked_thread final : public Base {
+public:
+    template <class... Args>
+    explicit blocked_thread(Args&&... args)
+        : Base([](waiter* w) { static_cast<blocked_thread*>(w)->ended_.release(); },
+               std::forward<Args>(args)...) {}
+    void block() { ended_.acquire(); }
+
+private:
+    std::binary_semaphore ended_{0};
+};
+
+/// A lock, and those who wait for something that it guards, first come, first served. Thread-safe,
+/// but for the protected functions, which are for holders of the lock.
+class waiting_place {
+public:
+    waiting_place(const waiting_place&) = delete;
+    waiting_place& operator=(const waiting_place&) = delete;
+
+    /// Has a cancellation slot end the wait with `operation_aborted`, if it is connected. To be
+    /// called before the wait; requests may come when that, and the place, are long gone.
+    void connect(waiter* w, boost::asio::cancellation_slot slot);
+    /// Ends all waits with `operation_aborted`.
+    void cancel();
+
+protected:
+    using lock_guard = settling_mutex::guard;
+
+    waiting_place() = default;
+    ~waiting_place();
+
+    bool nobody_waits() const noexcept { return first_ == nullptr; }
+    void push(waiter* w) noexcept;
+    /// Takes off the one who has waited longest, or gives null.
+    waiter* pop() noexcept;
+    /// Takes off all, who are to be told that error.
+    waiter* pop_all(const boost::system::error_code& why) noexcept;
+    /// Takes off at most `n`, linked in order, and counts `n` down by their number.
+    waiter* pop(std::uint64_t& n) noexcept;
+    /// Ends waits that were taken off, linked in order; gives their number. Without the lock: a
+    /// handler may be posted anywhere.
+    static std::uint64_t finish_all(waiter* first);
+
+    mutable settling_mutex mutex_;
+
+private:
+    /// The way from cancellation slots to the place.
+    struct gate {
+        explicit gate(waiting_place* p) noexcept : place(p) {}
+        std::mutex mutex;
+        waiting_place* place;  // guarded by mutex; null once the place is gone
+    };
+    struct cancel_request;
+
+    std::shared_ptr<gate> open_gate();
+    void remove(waiter* w) noexcept;
+    waiter* take(std::uint64_t key) noexcept;
+
+    // Guarded by mutex_.
+    waiter* first_ = nullptr;
+    waiter* last_ = nullptr;
+    std::uint64_t last_key_ = 0;
+    std::shared_ptr<gate> gate_;  // once there was a slot
+};
+
+}  // namespace rung::detail
