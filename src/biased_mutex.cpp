@@ -9,8 +9,8 @@
 namespace rung::detail {
 
 template <class Kind>
-constinit thread_local typename basic_biased_mutex<Kind>::cell*
-    basic_biased_mutex<Kind>::this_cell_ = nullptr;
+constinit thread_local
+    typename basic_biased_mutex<Kind>::cell* basic_biased_mutex<Kind>::this_cell_ = nullptr;
 template <class Kind>
 constinit typename basic_biased_mutex<Kind>::cell basic_biased_mutex<Kind>::nobody_{};
 

@@ -79,14 +79,13 @@ std::int64_t anchor_again() noexcept {
     if (!counter_usable || elapsed_ns < calibration_ns) {
         return now.ns;
     }
-    const double ns_a_tick = static_cast<double>(elapsed_ns) /
-                             static_cast<double>(now.ticks - process_start.ticks);
+    const double ns_a_tick =
+        static_cast<double>(elapsed_ns) / static_cast<double>(now.ticks - process_start.ticks);
     // Where the last extrapolation ran ahead, time must not step back, and goes on more slowly
     // until the clocks meet again.
     const std::int64_t last =
         anchor.ns + static_cast<std::int64_t>((anchor.span * anchor.scale) >> scale_bits);
-    const std::int64_t ahead_ns =
-        anchor.scale != 0 ? std::max<std::int64_t>(last - now.ns, 0) : 0;
+    const std::int64_t ahead_ns = anchor.scale != 0 ? std::max<std::int64_t>(last - now.ns, 0) : 0;
     const double pace =
         1 - static_cast<double>(std::min(ahead_ns, anchor_ns / 2)) / static_cast<double>(anchor_ns);
     anchor = {now.ticks, static_cast<std::uint64_t>(anchor_ns / ns_a_tick),

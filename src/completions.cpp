@@ -4,8 +4,7 @@
 namespace rung::detail {
 
 /// One who asks for the next end: the operation that `next` gives.
-class completion_queue::request : public operation_storage<std::size_t, void>,
-                                  private cancel_hook {
+class completion_queue::request : public operation_storage<std::size_t, void>, private cancel_hook {
 public:
     request(destroy_function d, operation_state s, completion_queue& q)
         : operation_storage<std::size_t, void>(d, s), cancel_hook(&request::acted), queue_(q) {
@@ -72,8 +71,7 @@ void completion_queue::ended(join_watcher& w) noexcept {
 
 rung::operation<std::size_t> completion_queue::next() {
     using storage = allocated_storage<request, recycling_allocator<void>>;
-    request* const r =
-        storage::make(recycling_allocator<void>(), operation_state::pending, *this);
+    request* const r = storage::make(recycling_allocator<void>(), operation_state::pending, *this);
     auto op = operation_access::make_client<std::size_t, void>(r);
     operation_watcher* ready = nullptr;
     {

@@ -13,7 +13,8 @@ public:
             case error::abandoned:
                 return "the operation's producer went away without finishing it";
             case error::wrong_thread:
-                return "the context was made for one thread (concurrency hint 1) and another runs it";
+                return "the context was made for one thread (concurrency hint 1) and another runs "
+                       "it";
             case error::forked:
                 return "the context belongs to the process that forked this one";
             case error::bad_option:

@@ -35,11 +35,10 @@ fiber& fiber::make(stack_slab::slot& s) {
     const stack m = s.memory();
     const auto number = reinterpret_cast<std::uintptr_t>(m.bottom) / m.size;
     char* const end = static_cast<char*>(m.bottom) + m.size;
-    char* const at = end - (number % colours) * shift -
-                     (sizeof(fiber) + line - 1) / line * line;
+    char* const at = end - (number % colours) * shift - (sizeof(fiber) + line - 1) / line * line;
     auto* const f = ::new (static_cast<void*>(at)) fiber(s);
-    f->context_ = make_stack<&fiber::main>(
-        at, static_cast<std::size_t>(at - static_cast<char*>(m.bottom)));
+    f->context_ =
+        make_stack<&fiber::main>(at, static_cast<std::size_t>(at - static_cast<char*>(m.bottom)));
     f->tsan_fiber_ = switching::create_fiber();
     f->valgrind_id_ = switching::register_stack(m.bottom, at);
     s.prepared = f;
@@ -213,8 +212,8 @@ void fiber::first_suspension() {
     if (engine_ != nullptr) {
         engine::work_started(*engine_);
     } else {
-        work_ = boost::asio::prefer(carrier_.other(),
-                                    boost::asio::execution::outstanding_work.tracked);
+        work_ =
+            boost::asio::prefer(carrier_.other(), boost::asio::execution::outstanding_work.tracked);
     }
 }
 

@@ -124,7 +124,7 @@ private:
     void end_work() noexcept;
 
     // What each switch touches: with the operation, one cache line.
-    void* caller_ = nullptr;   // where what runs the fiber goes on
+    void* caller_ = nullptr;       // where what runs the fiber goes on
     const void* home_ = nullptr;   // its thread: the address of that one's this_thread_state
     scheduler* engine_ = nullptr;  // null if its executor is not a rung::executor
     std::atomic<status> status_{status::idle};

@@ -21,7 +21,8 @@
 #endif
 
 // A function that changes the stack keeps nothing where a sanitizer would move it to.
-#define RUNG_SWITCHES_STACKS __attribute__((no_sanitize("address", "thread", "undefined"), noinline))
+#define RUNG_SWITCHES_STACKS \
+    __attribute__((no_sanitize("address", "thread", "undefined"), noinline))
 
 namespace rung::detail::switching {
 
@@ -217,8 +218,8 @@ RUNG_SWITCHES_STACKS inline void fiber::jump_out(bool see_to_it_there) {
         return;
     }
     const thread_state* const here = this_thread_state;
-    if (current() == nullptr && here != nullptr && here->running == engine_ &&
-        here->runs_handlers) [[likely]] {
+    if (current() == nullptr && here != nullptr && here->running == engine_ && here->runs_handlers)
+        [[likely]] {
         enter();
     } else {
         engine::post(*engine_, this);
@@ -236,8 +237,8 @@ RUNG_SWITCHES_STACKS inline void fiber::jump_out(bool see_to_it_there) {
 }
 
 [[gnu::always_inline]] inline void fiber::suspend() {
-    if (woken_ || (engine_ == nullptr &&
-                   handshake_.load(std::memory_order_acquire) == handshake::woken)) {
+    if (woken_ ||
+        (engine_ == nullptr && handshake_.load(std::memory_order_acquire) == handshake::woken)) {
         woken_ = false;
         if (dropped_) [[unlikely]] {
             unwinding_ = true;

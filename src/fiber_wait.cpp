@@ -65,8 +65,8 @@ void post_fiber(fiber_task* task) {
     if (const executor* const ex = task->carrier.native()) {
         engine::post(executor_access::engine_of(*ex), task);
     } else {
-        const auto other = boost::asio::require(task->carrier.other(),
-                                                boost::asio::execution::blocking.never);
+        const auto other =
+            boost::asio::require(task->carrier.other(), boost::asio::execution::blocking.never);
         other.execute(beginning(task));
     }
 }
@@ -79,8 +79,8 @@ void execute_fiber(fiber_task* task) {
         return;
     }
     thread_state* const here = find_thread_state(executor_access::engine_of(*ex));
-    const bool may_run = ex->query(boost::asio::execution::blocking) ==
-                         boost::asio::execution::blocking.possibly;
+    const bool may_run =
+        ex->query(boost::asio::execution::blocking) == boost::asio::execution::blocking.possibly;
     if (here == nullptr || !here->runs_handlers || !may_run) {
         engine::post(executor_access::engine_of(*ex), task);
         return;
@@ -101,8 +101,7 @@ void throw_cancelled() {
 
 }  // namespace
 
-fiber_wait::fiber_wait()
-    : fiber_(require_fiber("rung::use_fiber")), carrier_(&fiber_.carrier()) {
+fiber_wait::fiber_wait() : fiber_(require_fiber("rung::use_fiber")), carrier_(&fiber_.carrier()) {
     fiber_.begin_wait();
     if (fiber_cancellation* const c = fiber_.cancellation()) [[unlikely]] {
         if (c->requested != boost::asio::cancellation_type::none) {

@@ -9,8 +9,7 @@ namespace rung::detail {
 
 /// Ends the wait where the executor is not ours, from whichever thread.
 void fiber::wake_elsewhere() {
-    if (handshake_.exchange(handshake::woken, std::memory_order_acq_rel) ==
-        handshake::suspended) {
+    if (handshake_.exchange(handshake::woken, std::memory_order_acq_rel) == handshake::suspended) {
         if (current() == nullptr) {
             carrier_.execute(fiber_resumption(*this));
         } else {

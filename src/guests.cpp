@@ -84,8 +84,7 @@ class scheduler_parts {
     friend void share_queue(asio_scheduler& s) { share(s); }
 };
 template class scheduler_parts<&asio_scheduler::mutex_, &asio_scheduler::op_queue_,
-                               &asio_scheduler::task_operation_,
-                               &asio_scheduler::task_interrupted_,
+                               &asio_scheduler::task_operation_, &asio_scheduler::task_interrupted_,
                                &asio_scheduler::do_poll_one>;
 
 template <auto Descriptor>
@@ -134,7 +133,9 @@ public:
 private:
     /// Some of Asio's work in our run queue.
     struct turn final : operation {
-        turn() noexcept : operation(&turn::finish, level::normal) { info.private_outstanding_work = 0; }
+        turn() noexcept : operation(&turn::finish, level::normal) {
+            info.private_outstanding_work = 0;
+        }
         static void finish(operation* base, action what) {
             auto* const self = static_cast<turn*>(base);
             self->host->note_run();
@@ -144,7 +145,9 @@ private:
                 self->release();
             }
         }
-        void release() noexcept { taken.store(false, std::memory_order_release); }  // see free_turn()
+        void release() noexcept {
+            taken.store(false, std::memory_order_release);
+        }  // see free_turn()
 
         guest_host* host = nullptr;
         asio_thread_info info;           // of the thread that runs the turn

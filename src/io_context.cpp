@@ -32,15 +32,18 @@ io_context::~io_context() {
 io_context::count_type io_context::run() {
     return scheduler_->run(detail::scheduler::forever, detail::scheduler::unlimited);
 }
-io_context::count_type io_context::run_one() { return scheduler_->run(detail::scheduler::forever, 1); }
+io_context::count_type io_context::run_one() {
+    return scheduler_->run(detail::scheduler::forever, 1);
+}
 io_context::count_type io_context::run_before(clock::time_point deadline, count_type limit) {
-    return scheduler_->run(
-        std::chrono::nanoseconds(deadline.time_since_epoch()).count(), limit);
+    return scheduler_->run(std::chrono::nanoseconds(deadline.time_since_epoch()).count(), limit);
 }
 io_context::count_type io_context::poll() {
     return scheduler_->run(detail::scheduler::no_wait, detail::scheduler::unlimited);
 }
-io_context::count_type io_context::poll_one() { return scheduler_->run(detail::scheduler::no_wait, 1); }
+io_context::count_type io_context::poll_one() {
+    return scheduler_->run(detail::scheduler::no_wait, 1);
+}
 
 void io_context::stop() { scheduler_->stop(); }
 bool io_context::stopped() const { return scheduler_->stopped(); }

@@ -77,19 +77,19 @@ private:
             if (word == nullptr || ended_) {
                 return;
             }
-            rung::detail::async_futex_wait(
-                socket_.get_executor(), *word, direction::on_futex, futex_waits_,
-                [self = this->shared_from_this()](const error_code& ec) {
-                    if (ec == boost::asio::error::operation_aborted) {
-                        return;
-                    }
-                    // `would_block`: the word had changed before the wait began.
-                    if (ec && ec != boost::asio::error::would_block) {
-                        self->link_->sleep_on_socket();
-                    }
-                    self->look();
-                    self->await_futex();
-                });
+            rung::detail::async_futex_wait(socket_.get_executor(), *word, direction::on_futex,
+                                           futex_waits_,
+                                           [self = this->shared_from_this()](const error_code& ec) {
+                                               if (ec == boost::asio::error::operation_aborted) {
+                                                   return;
+                                               }
+                                               // `would_block`: the word had changed before the wait began.
+                                               if (ec && ec != boost::asio::error::would_block) {
+                                                   self->link_->sleep_on_socket();
+                                               }
+                                               self->look();
+                                               self->await_futex();
+                                           });
         }
     }
     void end() {

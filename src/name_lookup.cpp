@@ -58,8 +58,8 @@ bool name_question::is_numeric() const noexcept {
     if (reverse) {
         return false;
     }
-    const bool number = std::all_of(service.begin(), service.end(),
-                                    [](char c) { return c >= '0' && c <= '9'; });
+    const bool number =
+        std::all_of(service.begin(), service.end(), [](char c) { return c >= '0' && c <= '9'; });
     in6_addr bytes{};
     return number && (host.empty() || ::inet_pton(AF_INET, host.c_str(), &bytes) == 1 ||
                       ::inet_pton(AF_INET6, host.c_str(), &bytes) == 1);
@@ -119,7 +119,7 @@ private:
     std::size_t waiting_ = 0;  // in the queue
     std::size_t idle_ = 0;     // threads without a question
     bool stopping_ = false;
-    bool over_ = false;        // the context is being destroyed
+    bool over_ = false;  // the context is being destroyed
     scheduler* engine_ = nullptr;
     std::vector<std::thread> threads_;
     unsigned generation_ = fork_generation();  // in which the threads live

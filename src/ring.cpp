@@ -110,9 +110,7 @@ void ring::rebuild() {
     tail_ = head_ = cq_head_ = 0;
 }
 
-io_uring_sqe* ring::next() noexcept {
-    return &memory_.sqes[tail_++ & (memory_.sq_entries - 1)];
-}
+io_uring_sqe* ring::next() noexcept { return &memory_.sqes[tail_++ & (memory_.sq_entries - 1)]; }
 
 void ring::add(io_operation& op) noexcept {
     io_uring_sqe* const e = next();

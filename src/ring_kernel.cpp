@@ -37,9 +37,10 @@ std::string explain_refusal(int error) {
             return disabled != 0
                        ? "io_uring is disabled by the sysctl kernel.io_uring_disabled = " +
                              std::to_string(disabled) + ": set it to 0"
-                       : std::string("io_uring is blocked, most likely by a seccomp filter of the "
-                                     "container: allow io_uring_setup, io_uring_enter and "
-                                     "io_uring_register");
+                       : std::string(
+                             "io_uring is blocked, most likely by a seccomp filter of the "
+                             "container: allow io_uring_setup, io_uring_enter and "
+                             "io_uring_register");
         }
         default:
             return "the kernel refused an io_uring";
@@ -91,8 +92,8 @@ public:
             pointer = &argument;
             size = sizeof argument;
         }
-        const auto n = ::syscall(__NR_io_uring_enter, ring_.ring_fd, to_submit, min_complete,
-                                 flags, pointer, size);
+        const auto n = ::syscall(__NR_io_uring_enter, ring_.ring_fd, to_submit, min_complete, flags,
+                                 pointer, size);
         return n < 0 ? -errno : static_cast<int>(n);
     }
 
@@ -107,7 +108,8 @@ private:
         params_ = {};
         params_.flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
         params_.cq_entries = entries_ * 4;
-        params_.flags |= IORING_SETUP_SUBMIT_ALL;  // Linux 5.18: one bad entry does not stop the rest
+        params_.flags |=
+            IORING_SETUP_SUBMIT_ALL;  // Linux 5.18: one bad entry does not stop the rest
         if (single_thread_) {
             // Linux 5.19: work that the kernel owes us waits until we enter it, instead of
             // interrupting a handler, and a flag says that there is some. With several threads one

@@ -64,9 +64,7 @@ private:
         }
     }
 
-    std::size_t highest() const noexcept {
-        return static_cast<unsigned>(__builtin_ctz(waiting_));
-    }
+    std::size_t highest() const noexcept { return static_cast<unsigned>(__builtin_ctz(waiting_)); }
 
     operation* take(std::size_t l) noexcept {
         line& from = lines_[l];

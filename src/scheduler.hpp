@@ -190,8 +190,8 @@ private:
     std::size_t in_flight_ = 0;     // operations started and not finished
     std::size_t in_kernel_ = 0;     // of those, the ones that have an entry
     std::size_t low_in_kernel_ = 0;
-    std::size_t submitting_ = 0;    // threads that hand entries over without the lock
-    std::size_t waits_ = 0;         // waits on timers
+    std::size_t submitting_ = 0;         // threads that hand entries over without the lock
+    std::size_t waits_ = 0;              // waits on timers
     running_thread* threads_ = nullptr;  // those inside run…, innermost activations first
     running_thread* leader_ = nullptr;   // the one asleep in the ring
     std::int64_t leader_until_ns_ = 0;   // until when
@@ -199,9 +199,9 @@ private:
     std::optional<ring> ring_;
     // Without an entry yet: a list a level, and last the receives that are `readable`.
     std::array<intrusive_queue<io_operation>, statistics::levels + 1> pending_;
-    std::size_t receiving_bytes_ = 0;  // room of the receives in the kernel
-    io_operation* cancels_ = nullptr;     // in the kernel, to be cancelled there
-    std::size_t cancelled_pending_ = 0;   // in pending_, to be finished
+    std::size_t receiving_bytes_ = 0;    // room of the receives in the kernel
+    io_operation* cancels_ = nullptr;    // in the kernel, to be cancelled there
+    std::size_t cancelled_pending_ = 0;  // in pending_, to be finished
     timers timers_;
     counters counters_;
 
@@ -217,7 +217,7 @@ private:
 
     // Any thread, atomic.
     alignas(64) std::atomic<bool> stopped_{false};
-    std::atomic<std::int64_t> owner_work_{0};    // written under mutex_ by its owner
+    std::atomic<std::int64_t> owner_work_{0};                // written under mutex_ by its owner
     alignas(64) std::atomic<std::int64_t> foreign_work_{0};  // by everybody else
     std::atomic<std::uint64_t> wake_ups_{0};  // the last of what a wake-up touches here
     std::atomic<std::uint32_t> on_futex_{0};  // 1: the loop sleeps on this word, not in the ring
@@ -265,16 +265,16 @@ private:
     friend class scheduler;
 
     scheduler& scheduler_;
-    running_thread* next_ = nullptr;     // of the scheduler's list
+    running_thread* next_ = nullptr;       // of the scheduler's list
     running_thread* nested_in_ = nullptr;  // this thread's activation of the same scheduler below
     bool notable_ = false;                 // there is an exception_, or count_ is not 1
     unsigned count_ = 1;                   // handlers that the running operation is worth
     bool bounded_ = false;                 // runs a number of handlers, or until some time
     const void* const thread_ = &this_thread_state;
-    intrusive_queue<operation> own_;       // what no other thread may run; while several run
-    bool own_turn_ = false;                // own_ comes next, rather than the common queue
-    bool idle_ = false;                    // waits for a handler
-    bool several_exceptions_ = false;      // exception_ stands for them
+    intrusive_queue<operation> own_;   // what no other thread may run; while several run
+    bool own_turn_ = false;            // own_ comes next, rather than the common queue
+    bool idle_ = false;                // waits for a handler
+    bool several_exceptions_ = false;  // exception_ stands for them
     std::exception_ptr exception_;
     asio_thread_scope asio_scope_;
 };

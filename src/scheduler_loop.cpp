@@ -64,7 +64,8 @@ operation* scheduler::next(running_thread& self, std::int64_t deadline_ns) {
 }
 
 /// Everything a handler costs beside itself is in this function and in what is inlined into it.
-[[gnu::always_inline]] inline bool scheduler::run_next(running_thread& self, std::int64_t deadline_ns) {
+[[gnu::always_inline]] inline bool scheduler::run_next(running_thread& self,
+                                                       std::int64_t deadline_ns) {
     operation* op = next_quickly();
     if (op == nullptr) [[unlikely]] {
         op = next(self, deadline_ns);

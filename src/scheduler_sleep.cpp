@@ -65,8 +65,8 @@ bool scheduler::spin(lock_guard& lock, std::int64_t until_ns) noexcept {
         if (ring_->pending_work()) {
             submit();
         }
-        if (!queue_.empty() || cancels_ != nullptr || in_flight_ != in_kernel_ ||
-            inbox_.filled() || ring_->ready() || stopped_.load(std::memory_order_relaxed)) {
+        if (!queue_.empty() || cancels_ != nullptr || in_flight_ != in_kernel_ || inbox_.filled() ||
+            ring_->ready() || stopped_.load(std::memory_order_relaxed)) {
             return true;
         }
         if (clock::now_ns() >= end_ns) {

@@ -55,8 +55,9 @@ void scheduler::enter(running_thread& self) {
     } else if (self.nested_in_ == nullptr) {
         if (options_.concurrency_hint == 1) {
             throw boost::system::system_error(
-                error::wrong_thread, "rung::io_context: a second thread runs a context whose "
-                                     "concurrency_hint is 1; make it without that hint");
+                error::wrong_thread,
+                "rung::io_context: a second thread runs a context whose "
+                "concurrency_hint is 1; make it without that hint");
         }
         mutex_.disown();
         several_threads_ = true;

@@ -19,8 +19,7 @@ using error_code = boost::system::error_code;
 execution_context::id signal_watcher::id;
 
 signal_watcher::signal_watcher(execution_context& c)
-    : service(c),
-      engine_(executor_access::engine_of(static_cast<io_context&>(c).get_executor())) {
+    : service(c), engine_(executor_access::engine_of(static_cast<io_context&>(c).get_executor())) {
     signal_table& t = signal_table::get();
     const std::lock_guard lock(t.mutex);
     next = std::exchange(t.watchers, this);
@@ -109,8 +108,8 @@ auto position(signal_set_state& set, int number) {
 namespace signals {
 
 void construct(scheduler& s, signal_set_state& set) {
-    set.watcher = &boost::asio::use_service<signal_watcher>(
-        static_cast<execution_context&>(s.context()));
+    set.watcher =
+        &boost::asio::use_service<signal_watcher>(static_cast<execution_context&>(s.context()));
     signal_table& t = signal_table::get();
     const std::lock_guard lock(t.mutex);
     if (t.sets == nullptr) {

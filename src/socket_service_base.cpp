@@ -60,9 +60,8 @@ socket_service_base::error_code socket_service_base::wait(io_object_state& s,
     return ec;
 }
 
-socket_service_base::error_code socket_service_base::open_descriptor(io_object_state& s,
-                                                                     int family, int type,
-                                                                     int protocol,
+socket_service_base::error_code socket_service_base::open_descriptor(io_object_state& s, int family,
+                                                                     int type, int protocol,
                                                                      error_code& ec) {
     if (is_open(s)) {
         ec = boost::asio::error::already_open;
@@ -75,8 +74,8 @@ socket_service_base::error_code socket_service_base::open_descriptor(io_object_s
     return ec;
 }
 
-socket_service_base::error_code socket_service_base::assign_descriptor(io_object_state& s,
-                                                                       int type, int descriptor,
+socket_service_base::error_code socket_service_base::assign_descriptor(io_object_state& s, int type,
+                                                                       int descriptor,
                                                                        error_code& ec) {
     return adopt(s, descriptor, flags_of(type) | socket_ops::possible_dup, ec);
 }

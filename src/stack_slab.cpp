@@ -85,9 +85,11 @@ void stack_slab::guard(char* page) {
     }
     // Half of the mappings are left to the program.
     if ((heavy_guards.load(std::memory_order_relaxed) + 1) * 2 > most_mappings() / 2) {
-        fail(ENOMEM, "rung::stack_pool: guard pages would use up the process's mappings; raise "
-                     "vm.max_map_count, which is " + std::to_string(most_mappings()) +
-                         ", or set stack_pool_options::guard_pages to false");
+        fail(ENOMEM,
+             "rung::stack_pool: guard pages would use up the process's mappings; raise "
+             "vm.max_map_count, which is " +
+                 std::to_string(most_mappings()) +
+                 ", or set stack_pool_options::guard_pages to false");
     }
     if (::mprotect(page, guard_size_, PROT_NONE) != 0) {
         fail(errno, "rung::stack_pool: a guard page is refused; raise vm.max_map_count");

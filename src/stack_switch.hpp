@@ -39,11 +39,12 @@ void* make_stack(void* top, std::size_t size) noexcept {
 #define RUNG_SAVE(r) "pushq %" r "\n\t.cfi_adjust_cfa_offset 8\n\t.cfi_rel_offset " r ", 0\n\t"
 #define RUNG_RESTORE(r) "popq %" r "\n\t.cfi_adjust_cfa_offset -8\n\t.cfi_restore " r "\n\t"
 #define RUNG_SAVE_ALL \
-    RUNG_SAVE("rbp") RUNG_SAVE("rbx") RUNG_SAVE("r12") RUNG_SAVE("r13") RUNG_SAVE("r14") \
-    RUNG_SAVE("r15")
-#define RUNG_RESTORE_ALL \
-    RUNG_RESTORE("r15") RUNG_RESTORE("r14") RUNG_RESTORE("r13") RUNG_RESTORE("r12") \
-    RUNG_RESTORE("rbx") RUNG_RESTORE("rbp")
+    RUNG_SAVE("rbp")  \
+    RUNG_SAVE("rbx") RUNG_SAVE("r12") RUNG_SAVE("r13") RUNG_SAVE("r14") RUNG_SAVE("r15")
+#define RUNG_RESTORE_ALL                                                            \
+    RUNG_RESTORE("r15")                                                             \
+    RUNG_RESTORE("r14") RUNG_RESTORE("r13") RUNG_RESTORE("r12") RUNG_RESTORE("rbx") \
+        RUNG_RESTORE("rbp")
 // The processor foretells where a `ret` goes from the calls before it, and those were another
 // stack's. So this returns by a jump, and saves some 5 ns. For the same reason callers are to end
 // with the switch: then the compiler makes their call of it a jump, and no `ret` of theirs follows.
@@ -54,8 +55,7 @@ void* make_stack(void* top, std::size_t size) noexcept {
                                                        [[maybe_unused]] void* to) noexcept {
     asm(RUNG_SAVE_ALL
         "movq %rsp, (%rdi)\n\t"
-        "movq %rsi, %rsp\n\t"
-        RUNG_RESTORE_ALL RUNG_RETURN);
+        "movq %rsi, %rsp\n\t" RUNG_RESTORE_ALL RUNG_RETURN);
 }
 
 /// The same, but on the other stack `after(argument)` is called first. What it throws is thrown
@@ -72,8 +72,7 @@ void* make_stack(void* top, std::size_t size) noexcept {
         ".cfi_adjust_cfa_offset 8\n\t"
         "callq *%rdx\n\t"
         "addq $8, %rsp\n\t"
-        ".cfi_adjust_cfa_offset -8\n\t"
-        RUNG_RESTORE_ALL RUNG_RETURN);
+        ".cfi_adjust_cfa_offset -8\n\t" RUNG_RESTORE_ALL RUNG_RETURN);
 }
 
 /// Where a new stack begins: calls the function in r12. Nothing is above it, which debuggers and

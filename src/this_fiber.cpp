@@ -86,13 +86,9 @@ priority get_priority() {
 
 void set_priority(priority p) { require_fiber("rung::this_fiber::set_priority").set_priority(p); }
 
-std::string_view get_name() {
-    return require_fiber("rung::this_fiber::get_name").name();
-}
+std::string_view get_name() { return require_fiber("rung::this_fiber::get_name").name(); }
 
-void set_name(std::string_view name) {
-    require_fiber("rung::this_fiber::set_name").set_name(name);
-}
+void set_name(std::string_view name) { require_fiber("rung::this_fiber::set_name").set_name(name); }
 
 boost::asio::cancellation_type_t cancelled() {
     const detail::fiber_cancellation* const c =

@@ -135,8 +135,7 @@ void timers::replace(timer_node& from, timer_node& to) noexcept {
 timer_node* timers::expire(std::int64_t now_ns) noexcept {
     const std::uint64_t now_tick = tick_of(now_ns);
     // One slot at a time, so that the heap stays small and what comes out of it is in the cache.
-    while (tick_ < now_tick &&
-           (heap_.empty() || tick_of(heap_.front().deadline_ns) > tick_)) {
+    while (tick_ < now_tick && (heap_.empty() || tick_of(heap_.front().deadline_ns) > tick_)) {
         advance(now_tick);
     }
     if (heap_.empty() || heap_.front().deadline_ns > now_ns) {
@@ -242,8 +241,7 @@ void timers::sift_down(std::size_t i, entry e) noexcept {
         if (child >= heap_.size()) {
             break;
         }
-        if (child + 1 < heap_.size() &&
-            heap_[child + 1].deadline_ns < heap_[child].deadline_ns) {
+        if (child + 1 < heap_.size() && heap_[child + 1].deadline_ns < heap_[child].deadline_ns) {
             ++child;
         }
         if (e.deadline_ns <= heap_[child].deadline_ns) {

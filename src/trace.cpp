@@ -45,8 +45,7 @@ void add(const trace_event& e, const fiber* named = nullptr) noexcept {
     if (own == nullptr) {
         return;
     }
-    const std::uint64_t now =
-        trace_registry::instance().generation.load(std::memory_order_acquire);
+    const std::uint64_t now = trace_registry::instance().generation.load(std::memory_order_acquire);
     const std::lock_guard held(own->lock);
     if (own->generation != now) {
         own->generation = now;

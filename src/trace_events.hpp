@@ -27,9 +27,9 @@ struct trace_event {
     level track;
     operation_state state;
     std::int64_t time_ns;
-    const char* name;        // of what begins
-    const void* subject;     // the operation, or the fiber's stack
-    std::uint64_t number;    // of the functions that ran on that stack
+    const char* name;      // of what begins
+    const void* subject;   // the operation, or the fiber's stack
+    std::uint64_t number;  // of the functions that ran on that stack
 };
 
 /// What one thread has recorded. It outlives the thread, until the next start.

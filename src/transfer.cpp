@@ -16,9 +16,9 @@ ssize_t try_file(const io_operation& op) noexcept {
     const bool vector = op.kind == io_kind::read_vector || op.kind == io_kind::write_vector;
     const iovec* const buffers = vector ? static_cast<const iovec*>(op.address) : &one;
     const int count = vector ? static_cast<int>(op.length) : 1;
-    const ssize_t n =
-        op.receives() ? ::preadv2(op.descriptor, buffers, count, own_position, RWF_NOWAIT)
-                      : ::pwritev2(op.descriptor, buffers, count, own_position, RWF_NOWAIT);
+    const ssize_t n = op.receives()
+                          ? ::preadv2(op.descriptor, buffers, count, own_position, RWF_NOWAIT)
+                          : ::pwritev2(op.descriptor, buffers, count, own_position, RWF_NOWAIT);
     if (n < 0 && errno == EOPNOTSUPP) {
         errno = EAGAIN;  // a terminal, for one, cannot promise not to wait
     }

@@ -62,9 +62,7 @@ public:
     }
 
     /// The context.
-    io_context& context() const noexcept {
-        return detail::engine::context_of(*scheduler_);
-    }
+    io_context& context() const noexcept { return detail::engine::context_of(*scheduler_); }
     /// Whether this thread is inside a `run…` or `poll…` of the context.
     bool running_in_this_thread() const noexcept {
         const detail::thread_state* const here = detail::find_thread_state(*scheduler_);
@@ -252,8 +250,8 @@ void executor::dispatch(Function&& f, const Allocator& a) const {
 
 template <class Function, class Allocator>
 void executor::post(Function&& f, const Allocator& a) const {
-    detail::engine::post(*scheduler_, detail::make_function_operation(
-                                          std::forward<Function>(f), a, level(), *scheduler_));
+    detail::engine::post(*scheduler_, detail::make_function_operation(std::forward<Function>(f), a,
+                                                                      level(), *scheduler_));
 }
 
 }  // namespace rung

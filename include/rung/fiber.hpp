@@ -24,8 +24,8 @@ namespace rung {
 namespace detail {
 
 template <class T>
-concept any_executor = boost::asio::execution::is_executor<T>::value ||
-                       boost::asio::is_executor<T>::value;
+concept any_executor =
+    boost::asio::execution::is_executor<T>::value || boost::asio::is_executor<T>::value;
 template <class T>
 concept any_context = std::is_convertible_v<T&, boost::asio::execution_context&>;
 
@@ -56,15 +56,13 @@ carrier_executor carrier_of(const Executor& ex) {
 ///
 ///     rung::spawn(ctx, [&] { serve(socket); });                     // and forget it
 ///     int n = rung::spawn(ctx, [] { return 7; }, rung::use_fiber);  // from a fiber, that waits
-template <detail::any_executor Executor, std::invocable F,
-          class Token = boost::asio::detached_t>
+template <detail::any_executor Executor, std::invocable F, class Token = boost::asio::detached_t>
 auto spawn(const Executor& ex, F&& f, Token&& token = Token()) {
     return detail::spawn_fiber(detail::carrier_of(ex), nullptr, std::forward<F>(f), token);
 }
 
 /// The same with options.
-template <detail::any_executor Executor, std::invocable F,
-          class Token = boost::asio::detached_t>
+template <detail::any_executor Executor, std::invocable F, class Token = boost::asio::detached_t>
 auto spawn(const Executor& ex, const fiber_options& options, F&& f, Token&& token = Token()) {
     const detail::fiber_settings settings = detail::settings_of(options);
     return detail::spawn_fiber(detail::carrier_of(ex), &settings, std::forward<F>(f), token);

@@ -87,7 +87,8 @@ inline constexpr bool is_null_buffers = std::is_same_v<Buffers, boost::asio::nul
 template <class Executor>
 inline constexpr bool is_promise_executor = false;
 template <class T, class Blocking>
-inline constexpr bool is_promise_executor<boost::asio::detail::promise_executor<T, Blocking>> = true;
+inline constexpr bool is_promise_executor<boost::asio::detail::promise_executor<T, Blocking>> =
+    true;
 
 /// The handler within those that only change what it is called with: Asio's for `as_tuple` and
 /// `redirect_error`.
@@ -204,9 +205,7 @@ public:
 
     struct guest_address {
         boost::asio::execution_context& context;
-        GuestService& operator*() const {
-            return boost::asio::use_service<GuestService>(context);
-        }
+        GuestService& operator*() const { return boost::asio::use_service<GuestService>(context); }
         operator GuestService*() const { return std::addressof(**this); }
     };
     guest_address operator&() noexcept { return {this->context()}; }
@@ -218,8 +217,8 @@ class lending_object : public native_object<lending_service<Service, GuestServic
     using guest_implementation = typename GuestService::implementation_type;
 
 public:
-    using typename base::implementation_type;
     using base::base;
+    using typename base::implementation_type;
 
     class implementation {
     public:

@@ -210,8 +210,7 @@ struct send_initiation {
                 return;
             }
         }
-        auto* const w =
-            waiting::make(std::forward<Handler>(handler), *executor, std::move(value));
+        auto* const w = waiting::make(std::forward<Handler>(handler), *executor, std::move(value));
         w->connect(*core);
         core->send(w);
     }

@@ -110,7 +110,7 @@ private:
     static void submit(work& w, Handler& handler, Args&&... args) {
         const auto a = boost::asio::get_associated_allocator(handler);
         bound_handler<Handler, std::decay_t<Args>...> bound{std::move(handler),
-                                                           {std::forward<Args>(args)...}};
+                                                            {std::forward<Args>(args)...}};
         if constexpr (is_standard) {
             boost::asio::prefer(w, boost::asio::execution::blocking.possibly,
                                 boost::asio::execution::allocator(a))

@@ -106,7 +106,7 @@ private:
 
     fiber& fiber_;
     const carrier_executor* const carrier_;
-    bool later_ = false;  // the fiber goes on from its executor's queue
+    bool later_ = false;                     // the fiber goes on from its executor's queue
     fiber_handler_base* handler_ = nullptr;  // while there is one
     class fiber_deadline* deadline_ = nullptr;
     boost::asio::cancellation_slot slot_;

@@ -39,9 +39,10 @@ private:
     static void finish(operation* base, action what);
 
     /// Named in full, because rung/as_default.hpp makes plain names native.
-    using timer_type = boost::asio::basic_waitable_timer<
-        std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>,
-        boost::asio::any_io_executor>;
+    using timer_type =
+        boost::asio::basic_waitable_timer<std::chrono::steady_clock,
+                                          boost::asio::wait_traits<std::chrono::steady_clock>,
+                                          boost::asio::any_io_executor>;
 
     /// A timer that is not ours, and the way from it to the alarm, which may be gone by then.
     struct handle {

@@ -23,7 +23,6 @@ public:
     using tuple = std::tuple<std::decay_t<Args>...>;
 
 private:
-
     template <class T>
     static constexpr bool tells_failure =
         std::is_same_v<T, error_code> || std::is_same_v<T, std::exception_ptr>;
@@ -54,8 +53,8 @@ private:
 
 public:
     using handler = fiber_handler<Args...>;
-    using return_type = std::conditional_t<std::tuple_size_v<values> == 0, void,
-                                           typename returned<values>::type>;
+    using return_type =
+        std::conditional_t<std::tuple_size_v<values> == 0, void, typename returned<values>::type>;
 
     template <class... T>
     void set(T&&... args) {
@@ -142,9 +141,9 @@ struct fiber_result_of<R(Args...) &&> : fiber_result_of<R(Args...)> {};
 template <class R, class... Args>
 struct fiber_result_of<R(Args...) noexcept> : fiber_result_of<R(Args...)> {};
 template <class R, class... Args>
-struct fiber_result_of<R(Args...) & noexcept> : fiber_result_of<R(Args...)> {};
+struct fiber_result_of<R(Args...)& noexcept> : fiber_result_of<R(Args...)> {};
 template <class R, class... Args>
-struct fiber_result_of<R(Args...) && noexcept> : fiber_result_of<R(Args...)> {};
+struct fiber_result_of<R(Args...)&& noexcept> : fiber_result_of<R(Args...)> {};
 
 template <class Signature>
 using fiber_result_for = typename fiber_result_of<Signature>::type;

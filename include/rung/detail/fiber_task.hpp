@@ -80,9 +80,7 @@ public:
         const auto a = boost::asio::get_associated_allocator(handler_);
         return operation_allocator<std::remove_const_t<decltype(a)>>::from(a);
     }
-    auto slot() const noexcept {
-        return boost::asio::get_associated_cancellation_slot(handler_);
-    }
+    auto slot() const noexcept { return boost::asio::get_associated_cancellation_slot(handler_); }
 
     template <class... Args>
     void operator()(Args... args) {
@@ -227,8 +225,7 @@ auto spawn_fiber(const carrier_executor& carrier, const fiber_settings* settings
         [](auto&& handler, const carrier_executor& c, const fiber_settings* s, F own) {
             using handler_type = std::decay_t<decltype(handler)>;
             using task = spawn_task<function, handler_type>;
-            fiber_completion<handler_type> completion(
-                std::forward<decltype(handler)>(handler), c);
+            fiber_completion<handler_type> completion(std::forward<decltype(handler)>(handler), c);
             const auto memory = completion.memory();
             post_fiber(make_operation_node<task>(memory, c, s, std::forward<F>(own),
                                                  std::move(completion)));

@@ -69,11 +69,11 @@ enum class io_kind : std::uint8_t {
     accept,
     connect,
     wait,  // for poll events in `events`
-    read,         // of any descriptor, at its own position, into one buffer
+    read,  // of any descriptor, at its own position, into one buffer
     write,
     read_vector,  // into the `length` buffers of an iovec
     write_vector,
-    futex_wait,   // while the word at `address` is `length`; shared by processes
+    futex_wait,  // while the word at `address` is `length`; shared by processes
 };
 
 /// An operation on a descriptor: what to do, how it stands, how it ended.
@@ -82,38 +82,38 @@ public:
     // What to do. Set before the start and kept until the end, so that it can be started again.
     io_kind kind = io_kind::nop;
     level io_level = level::normal;
-    bool try_first = false;           // a call that does not wait comes before the entry
-    bool poll_first = false;          // the kernel need not try before it waits
-    bool in_turn = false;             // not before an earlier one of its direction has ended
-    bool report_aborted = false;      // of `accept`: connections that ended before we took them
-    std::uint32_t events = 0;         // of `wait`, and of the wait before a second try
+    bool try_first = false;       // a call that does not wait comes before the entry
+    bool poll_first = false;      // the kernel need not try before it waits
+    bool in_turn = false;         // not before an earlier one of its direction has ended
+    bool report_aborted = false;  // of `accept`: connections that ended before we took them
+    std::uint32_t events = 0;     // of `wait`, and of the wait before a second try
     int descriptor = -1;
-    int flags = 0;                    // MSG_…, of `receive…` and `send…`; SOCK_… of `accept`
-    void* address = nullptr;          // the buffer, the msghdr, the iovec, or the socket address
-    std::size_t length = 0;           // of the buffer, the iovec or the socket address
+    int flags = 0;            // MSG_…, of `receive…` and `send…`; SOCK_… of `accept`
+    void* address = nullptr;  // the buffer, the msghdr, the iovec, or the socket address
+    std::size_t length = 0;   // of the buffer, the iovec or the socket address
     socklen_t* address_length = nullptr;  // of `accept`
 
     // How it stands. Engine only.
     enum class state : std::uint8_t { idle, behind, waiting, in_kernel, ended };
     state at = state::idle;
-    bool cancelled = false;           // somebody asked for its end
-    bool cancel_queued = false;       // and that has not reached the kernel yet
-    bool polling = false;             // the entry is a wait for `events`, before the operation proper
-    bool readable = false;            // after that wait a receive is made by a call
+    bool cancelled = false;      // somebody asked for its end
+    bool cancel_queued = false;  // and that has not reached the kernel yet
+    bool polling = false;        // the entry is a wait for `events`, before the operation proper
+    bool readable = false;       // after that wait a receive is made by a call
     io_list* list = nullptr;
     io_operation** list_before = nullptr;
     io_operation* list_next = nullptr;
     io_operation* cancel_next = nullptr;
-    io_operation* ahead = nullptr;    // in its turn: the one to end before it,
-    io_operation* behind = nullptr;   // and the one that waits for its end
+    io_operation* ahead = nullptr;   // in its turn: the one to end before it,
+    io_operation* behind = nullptr;  // and the one that waits for its end
 
     // How it ended: what the kernel returned, a count or a negated errno.
     std::int32_t result = -ECANCELED;
 
     /// Whether it takes from, or else puts into, the stream of bytes that has an order.
     bool receives() const noexcept {
-        return (kind == io_kind::receive || kind == io_kind::receive_msg ||
-                kind == io_kind::read || kind == io_kind::read_vector) &&
+        return (kind == io_kind::receive || kind == io_kind::receive_msg || kind == io_kind::read ||
+                kind == io_kind::read_vector) &&
                (flags & MSG_OOB) == 0;
     }
     bool sends() const noexcept {
@@ -128,9 +128,7 @@ public:
     }
     /// Frees what the result owns, for a handler that will not be called.
     void abandon() noexcept {}
-    std::size_t count() const noexcept {
-        return result < 0 ? 0 : static_cast<std::size_t>(result);
-    }
+    std::size_t count() const noexcept { return result < 0 ? 0 : static_cast<std::size_t>(result); }
 
 protected:
     using linked_operation::linked_operation;

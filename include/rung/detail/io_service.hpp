@@ -103,8 +103,7 @@ private:
                Handler& handler, const IoExecutor& ex, Args&&... args) {
         auto* const op = make_handler_operation<Core>(handler, ex, std::forward<Args>(args)...);
         op->io_level = executor_access::io_level_of(inner_executor(ex));
-        BOOST_ASIO_HANDLER_CREATION(
-            (context(), *op, name.object, &s, s.descriptor, name.function));
+        BOOST_ASIO_HANDLER_CREATION((context(), *op, name.object, &s, s.descriptor, name.function));
         return op;
     }
 

@@ -29,7 +29,7 @@ struct name_question {
     /// Whether `answer()` would not wait: an address as text, and a number for the port.
     bool is_numeric() const noexcept;
 
-    bool reverse;         // asks for the names of an address
+    bool reverse;  // asks for the names of an address
     std::string host;
     std::string service;
     addrinfo hints{};

@@ -125,14 +125,14 @@ struct recycling_allocator {
 
     T* allocate(std::size_t n) {
         if constexpr (alignof(T) > __STDCPP_DEFAULT_NEW_ALIGNMENT__) {
-            return static_cast<T*>(::operator new(n * sizeof(T), std::align_val_t{alignof(T)}));
+            return static_cast<T*>(::operator new (n * sizeof(T), std::align_val_t{alignof(T)}));
         } else {
             return static_cast<T*>(recycler::allocate(n * sizeof(T)));
         }
     }
     void deallocate(T* p, std::size_t n) noexcept {
         if constexpr (alignof(T) > __STDCPP_DEFAULT_NEW_ALIGNMENT__) {
-            ::operator delete(p, std::align_val_t{alignof(T)});
+            ::operator delete (p, std::align_val_t{alignof(T)});
         } else {
             recycler::deallocate(p, n * sizeof(T));
         }

@@ -103,9 +103,7 @@ public:
     error_code remove(implementation_type& set, int number, error_code& ec) {
         return ec = signals::remove(set, number);
     }
-    error_code clear(implementation_type& set, error_code& ec) {
-        return ec = signals::clear(set);
-    }
+    error_code clear(implementation_type& set, error_code& ec) { return ec = signals::clear(set); }
     error_code cancel(implementation_type& set, error_code& ec) {
         signals::cancel_all(set);
         return ec = {};

@@ -26,8 +26,8 @@ public:
 
     void operator()(boost::asio::cancellation_type_t type) noexcept {
         using boost::asio::cancellation_type;
-        constexpr auto any = cancellation_type::terminal | cancellation_type::partial |
-                             cancellation_type::total;
+        constexpr auto any =
+            cancellation_type::terminal | cancellation_type::partial | cancellation_type::total;
         if ((type & any) != cancellation_type::none &&
             link_.op.load(std::memory_order_acquire) != nullptr) {
             Cancel(link_);

@@ -256,8 +256,8 @@ public:
             sender = {};
             begin_wait<null_buffers_core>(s, name, wait_for(flags), handler, ex);
         } else {
-            begin_transfer<receive_from_core<Buffers, endpoint_type>>(s, name, handler, ex,
-                                                                      buffers, sender, flags);
+            begin_transfer<receive_from_core<Buffers, endpoint_type>>(s, name, handler, ex, buffers,
+                                                                      sender, flags);
         }
     }
     template <class Buffers, class Handler, class IoExecutor>

@@ -25,9 +25,8 @@ public:
 /// again at least once a second, so that the clock may be set meanwhile.
 template <class Traits>
 class timer_service {
-    using steady_traits =
-        clock_time_traits<std::chrono::steady_clock,
-                          boost::asio::wait_traits<std::chrono::steady_clock>>;
+    using steady_traits = clock_time_traits<std::chrono::steady_clock,
+                                            boost::asio::wait_traits<std::chrono::steady_clock>>;
     static constexpr bool steady = std::is_same_v<Traits, steady_traits>;
     static constexpr std::int64_t look_again_ns = 1'000'000'000;
 
@@ -107,8 +106,7 @@ public:
     void async_wait(implementation_type& t, Handler& handler, const IoExecutor& ex) {
         cancel_link* const link = connect_slot<&engine::cancel_wait>(handler, *engine_);
         auto* const op = make_handler_operation<timer_core>(handler, ex);
-        BOOST_ASIO_HANDLER_CREATION(
-            (context(), *op, "deadline_timer", &t, 0, "async_wait"));
+        BOOST_ASIO_HANDLER_CREATION((context(), *op, "deadline_timer", &t, 0, "async_wait"));
         t.may_have_waits = true;
         engine::wait(*engine_, t, deadline_ns(t), op, link);
     }

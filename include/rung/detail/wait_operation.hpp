@@ -37,8 +37,8 @@ struct timer_node {
     place at = place::none;
     std::uint8_t wheel_level = 0;
     std::uint8_t slot = 0;
-    std::uint32_t index = 0;   // in the heap
-    void* entry = nullptr;     // in the wheel
+    std::uint32_t index = 0;  // in the heap
+    void* entry = nullptr;    // in the wheel
     /// For clocks other than CLOCK_MONOTONIC: the deadline anew, or one in the past if it is over.
     recheck_type recheck = nullptr;
     intrusive_queue<operation> waits;
