@@ -41,7 +41,7 @@ struct progress {
 /// What clients start: takes the arguments, gives the operation that they watch.
 ///
 /// Called on the server's executor. An exception fails the client's operation. Once the client
-/// cancels, or is gone, the operation is asked to cancel; the server lets go of it at its end.
+/// cancels, or is gone, the operation is asked to cancel. It may outlive the server and its context.
 using service = std::function<operation<bytes, progress>(bytes arguments)>;
 
 /// How a server is made. Every field has a usable default.
