@@ -22,7 +22,7 @@ public:
 };
 
 /// Calls `handler(error_code)` when the word, which processes may share, is woken; with
-/// `would_block` if it had another value by then. It may be for nothing. The operation joins `list`,
+/// `would_block` if it had another value by then. It may be for nothing. The operation joins `list`
 /// by which it can be cancelled; the word must be there until it has ended.
 template <class Handler>
 void async_futex_wait(const executor& ex, std::atomic<std::uint32_t>& word, std::uint32_t expected,

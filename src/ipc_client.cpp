@@ -163,8 +163,8 @@ void client_core::look_at(std::size_t i) {
         }
     }
     if (what == outcome::wrong) {
+        close();  // so that nobody is told before the client is no longer connected
         producer.set_failed(rung::error::bad_peer);
-        close();
     } else if (state == slot::done) {
         producer.set_done(std::move(*result));
     } else if (state == slot::cancelled) {

@@ -62,7 +62,7 @@ void scheduler::enter(running_thread& self) {
         mutex_.disown();
         several_threads_ = true;
         note_events();
-        wake_if_asleep();  // who sleeps outside of the ring would not see what this one starts there
+        wake_if_asleep();  // outside of the ring it would not see what this one starts there
     }
     self.next_ = threads_;
     threads_ = &self;

@@ -1,4 +1,4 @@
-// Each call of the producer at the same instant as each call of the client. Made for the sanitizers.
+// Each call of the producer at the same instant as each of the client. Made for the sanitizers.
 
 #include <atomic>
 #include <boost/asio/bind_cancellation_slot.hpp>

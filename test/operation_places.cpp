@@ -1,4 +1,4 @@
-// Each way of watching on each kind of executor: it is called there, once for what it asked for, and
+// Each way of watching on each kind of executor: called there, once for what it asked for, and
 // never inside the call that asked or the producer's.
 
 #include <boost/asio/any_io_executor.hpp>

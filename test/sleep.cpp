@@ -71,7 +71,7 @@ BOOST_FIXTURE_TEST_CASE(a_stop_wakes_it, sleeping) {
     thread.join();
 }
 
-BOOST_FIXTURE_TEST_CASE(a_second_thread_that_runs_the_context_brings_it_back_to_the_ring, sleeping) {
+BOOST_FIXTURE_TEST_CASE(a_second_thread_in_the_loop_brings_it_back_to_the_ring, sleeping) {
     for (int i = 0; i < 100; ++i) {
         std::atomic<bool> over{false};
         std::thread second([&] {

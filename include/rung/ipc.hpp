@@ -16,7 +16,7 @@
 ///
 /// Server and client share one piece of memory a connection, in which each operation has a slot
 /// with its arguments, state, progress and result. A side that sleeps does so on a futex in that
-/// memory, through its ring (Linux 6.7), or else on the connection's Unix socket, which tells of the
+/// memory, through its ring (Linux 6.7), or else on the connection's socket, which tells of the
 /// other's death in any case. Neither side trusts the other: indices and lengths are checked on a
 /// copy before use, nothing that the other does can block a call, and what cannot be right ends the
 /// connection.
@@ -41,7 +41,7 @@ struct progress {
 /// What clients start: takes the arguments, gives the operation that they watch.
 ///
 /// Called on the server's executor. An exception fails the client's operation. Once the client
-/// cancels, or is gone, the operation is asked to cancel; the server lets go of it at its end.
+/// cancels, or is gone, the operation is asked to cancel. It may outlive server and context.
 using service = std::function<operation<bytes, progress>(bytes arguments)>;
 
 /// How a server is made. Every field has a usable default.

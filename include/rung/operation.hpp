@@ -36,7 +36,8 @@ struct operation_access;
 /// the change, inside the producer's call, or if what it waits for has happened already, inside the
 /// call that asked. It must not throw.
 ///
-/// Dropping the operation does not cancel it; nobody sees its end then.
+/// Dropping the operation does not cancel it. The context of an executor on which something is to
+/// be called must outlive the operation's end, unless a cancellation slot has taken that back.
 /// Thread-safety: const members may be called on any thread at any time, on the same object, too;
 /// the others as usual. Memory: one block, recycled, or of the allocator given to `make_operation`.
 ///

@@ -211,7 +211,8 @@ template <class Object>
 class awaiting {
 public:
     template <class... Args>
-    explicit awaiting(ending e, Args&&... args) : ending_(e), object_(std::forward<Args>(args)...) {}
+    explicit awaiting(ending e, Args&&... args)
+        : ending_(e), object_(std::forward<Args>(args)...) {}
     template <class Token>
     auto start(Token&& token) {
         return object_.async_wait(std::forward<Token>(token));

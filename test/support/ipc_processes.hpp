@@ -108,7 +108,7 @@ private:
 
         bool give() const { return ::write(ends_[1], "x", 1) == 1; }
         void await() {
-            ::close(std::exchange(ends_[1], -1));  // so that the end of the other process is one, too
+            ::close(std::exchange(ends_[1], -1));  // so that the other process's end is one, too
             char byte = 0;
             BOOST_REQUIRE(::read(ends_[0], &byte, 1) == 1);
         }

@@ -215,7 +215,8 @@ public:
 
 template <class Loop>
 using deadline_timer_of =
-    asio::basic_deadline_timer<boost::posix_time::ptime, asio::time_traits<boost::posix_time::ptime>,
+    asio::basic_deadline_timer<boost::posix_time::ptime,
+                               asio::time_traits<boost::posix_time::ptime>,
                                typename Loop::executor_type>;
 
 template <class Loop>
