@@ -154,7 +154,9 @@ void scheduler::look_around(lock_guard& lock) noexcept {
 void scheduler::pass(lock_guard& lock) noexcept {
     since_pass_ = 0;
     submit_pending(&lock);
-    if (arm_guests() || ring_->pending_work()) {
+    // Guests that have a turn to come are not watched for it, which saves them an entry and its end.
+    const bool armed = (guests_ == nullptr || guests_->queued() == 0) && arm_guests();
+    if (armed || ring_->pending_work()) {
         submit(&lock);
         reap();
     }
@@ -163,10 +165,10 @@ void scheduler::pass(lock_guard& lock) noexcept {
     }
 }
 
-/// One poll at a time, and none while they have a turn to come, so that guests with much to do cost
-/// no entries. True if it has added one.
+/// One poll at a time, so that guests with much to do cost an entry a turn of the loop at most. True
+/// if it has added one. Before a sleep always: a turn may have left the queue and not run yet.
 bool scheduler::arm_guests() noexcept {
-    if (guests_ == nullptr || guests_armed_ || guests_->queued() != 0 || ring_->room() == 0) {
+    if (guests_ == nullptr || guests_armed_ || ring_->room() == 0) {
         return false;
     }
     ring_->add_guest_poll(guests_->descriptor());
