@@ -10,6 +10,7 @@
 #include <mutex>
 #include <ostream>
 #include <rung/trace.hpp>
+#include <tuple>
 
 #include "trace_events.hpp"
 
@@ -67,10 +68,12 @@ public:
                 events_.push_back({&e, threads_[k]});
             }
         }
-        std::stable_sort(events_.begin(), events_.end(),
-                         [](const located_event& a, const located_event& b) {
-                             return a.event->time_ns < b.event->time_ns;
-                         });
+        // A thread's events lie in the order in which they happened.
+        std::sort(events_.begin(), events_.end(),
+                  [](const located_event& a, const located_event& b) {
+                      return std::tie(a.event->time_ns, a.thread, a.event) <
+                             std::tie(b.event->time_ns, b.thread, b.event);
+                  });
     }
 
     void write() {
