@@ -137,7 +137,7 @@ struct older_executor {
     void defer(F&& f, const A& a) const {
         ctx->get_executor().defer(std::forward<F>(f), a);
     }
-    friend bool operator==(older_executor, older_executor) = default;
+    [[maybe_unused]] friend bool operator==(older_executor, older_executor) = default;
 };
 
 }  // namespace

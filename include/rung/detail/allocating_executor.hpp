@@ -46,8 +46,10 @@ public:
         boost::asio::execution::mapping_t m) noexcept {
         return executor::query(m);
     }
+    // Not of mapping's properties, for which it would be chosen where Asio asks the class itself.
     template <class Property>
-    requires requires(const executor& ex, const Property& p) { ex.query(p); }
+    requires(!std::convertible_to<Property, boost::asio::execution::mapping_t> &&
+             requires(const executor& ex, const Property& p) { ex.query(p); })
     decltype(auto) query(const Property& p) const noexcept { return inner_.query(p); }
     template <class Other>
     Allocator query(boost::asio::execution::allocator_t<Other>) const noexcept {
