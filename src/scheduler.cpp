@@ -132,9 +132,8 @@ void scheduler::shutdown() noexcept {
     } while (in_flight_ != 0 || waits_ != 0 || !queue_.empty() || inbox_.filled());
 }
 
-/// Has the kernel end every operation, and waits for some that take their time.
-void scheduler::cancel_everything() noexcept {
-    constexpr std::int64_t ask_again_ns = 100'000'000;
+/// Has the kernel end every operation that it holds, if there is room for the request.
+void scheduler::cancel_in_kernel() noexcept {
     if (ring_->room() != 0) {
         ring_->add_cancel_all();
         wake_armed_ = false;
@@ -142,10 +141,21 @@ void scheduler::cancel_everything() noexcept {
     }
     submit();
     reap();
+}
+
+/// Waits for some of them that take their time.
+void scheduler::await_kernel() noexcept {
+    constexpr std::int64_t ask_again_ns = 100'000'000;
+    note_error(ring_->wait(ring_->publish(), true, ask_again_ns));
+    ring_->refresh();
+    reap();
+}
+
+/// Has the kernel end every operation, and waits for some that take their time.
+void scheduler::cancel_everything() noexcept {
+    cancel_in_kernel();
     if (in_kernel_ != 0 && queue_.empty()) {
-        note_error(ring_->wait(ring_->publish(), true, ask_again_ns));
-        ring_->refresh();
-        reap();
+        await_kernel();
     }
 }
 

@@ -161,6 +161,8 @@ private:
     void queue_entry(io_operation* op) noexcept;
     void finish_wait(wait_operation* op, bool aborted) noexcept;
     void cancel_everything() noexcept;
+    void cancel_in_kernel() noexcept;
+    void await_kernel() noexcept;
     void destroy_handlers() noexcept;
     static void check(const io_context_options& options);
     void make_event();

@@ -71,7 +71,6 @@ void scheduler::refuse_fork_among_threads() const {
 }
 
 void scheduler::prepare_fork() {
-    constexpr std::int64_t ask_again_ns = 100'000'000;
     const lock_guard lock(*this);
     refuse_fork_among_threads();
     while (in_kernel_ != 0 && ring_error_ == 0) {
@@ -79,17 +78,9 @@ void scheduler::prepare_fork() {
             submit();
             reap();
         }
-        if (ring_->room() != 0) {
-            ring_->add_cancel_all();
-            wake_armed_ = false;
-            guests_armed_ = false;
-        }
-        submit();
-        reap();
+        cancel_in_kernel();
         if (in_kernel_ != 0) {
-            note_error(ring_->wait(ring_->publish(), true, ask_again_ns));
-            ring_->refresh();
-            reap();
+            await_kernel();
         }
     }
     throw_error();
