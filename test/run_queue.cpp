@@ -25,6 +25,15 @@ private:
     static void ignore(operation*, action) {}
 };
 
+/// The same of one with a stack, where `has_stack_` promises one.
+class stack_item : public rung::detail::stack_operation {
+public:
+    stack_item() noexcept : stack_operation(&stack_item::ignore, level::normal) {}
+
+private:
+    static void ignore(operation*, action) {}
+};
+
 /// A run queue with a model beside it that says what `pop` may give.
 class checked_queue {
 public:
@@ -139,6 +148,50 @@ BOOST_AUTO_TEST_CASE(one_level_runs_in_the_order_of_arrival) {
         for (const auto& i : items) {
             BOOST_REQUIRE(q.pop() == i.get());
         }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(an_operation_with_a_stack_knows_another_further_back_that_is_queued_as_well) {
+    constexpr std::size_t rounds = 1'000;
+    std::mt19937 random(1);
+    for (const std::size_t waiting : {1U, 900U, 1'025U, 2'000U}) {
+        std::vector<stack_item> items(waiting);
+        std::vector<item> plain(rounds);
+        std::deque<operation*> model;
+        run_queue q(64);
+        std::size_t known = 0;
+        const auto push = [&](operation& op) {
+            q.push(&op);
+            model.push_back(&op);
+        };
+        for (stack_item& i : items) {
+            push(i);
+        }
+        for (std::size_t round = 0; round < rounds; ++round) {
+            for (std::size_t i = 0; round % 50 == 0 && i < model.size(); ++i) {
+                const operation* const ahead =
+                    model[i]->has_stack_ ? static_cast<stack_item*>(model[i])->ahead_ : nullptr;
+                if (ahead != nullptr) {
+                    ++known;
+                    BOOST_REQUIRE(i + 8 < model.size());
+                    BOOST_REQUIRE(model[i + 8] == ahead);
+                    for (std::size_t n = 1; n < 8; ++n) {
+                        BOOST_REQUIRE(model[i + n]->has_stack_);
+                    }
+                }
+            }
+            operation* const op = q.pop();
+            BOOST_REQUIRE(op == model.front());
+            model.pop_front();
+            if (op->has_stack_) {
+                BOOST_REQUIRE(static_cast<stack_item*>(op)->ahead_ == nullptr);
+                push(*op);
+            }
+            if (random() % 20 == 0) {
+                push(plain[round]);
+            }
+        }
+        BOOST_TEST((known > 0) == (waiting > 1'024));
     }
 }
 
