@@ -1,6 +1,5 @@
 #include "ring.hpp"
 
-#include <liburing.h>
 #include <poll.h>
 
 #include <algorithm>
@@ -201,11 +200,6 @@ bool ring::withdraw(const io_operation& op) noexcept {
 bool ring::pending_work() const noexcept {
     return (std::atomic_ref(*memory_.sq_flags).load(std::memory_order_relaxed) &
             (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
-}
-
-completion ring::take() noexcept {
-    const io_uring_cqe& c = memory_.cqes[cq_head_++ & (memory_.cq_entries - 1)];
-    return {c.user_data, c.res, (c.flags & IORING_CQE_F_MORE) != 0};
 }
 
 }  // namespace rung::detail

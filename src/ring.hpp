@@ -1,5 +1,7 @@
 #pragma once
 
+#include <liburing.h>
+
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -78,7 +80,10 @@ public:
     bool pending_work() const noexcept;
 
     /// Takes the next completion. Precondition: ready().
-    completion take() noexcept;
+    completion take() noexcept {
+        const io_uring_cqe& c = memory_.cqes[cq_head_++ & (memory_.cq_entries - 1)];
+        return {c.user_data, c.res, (c.flags & IORING_CQE_F_MORE) != 0};
+    }
     /// Tells the backend how far we have read.
     void release_taken() noexcept {
         std::atomic_ref(*memory_.cq_head).store(cq_head_, std::memory_order_release);

@@ -65,13 +65,13 @@ bool scheduler::has_transfers(const io_list& list, bool receives) noexcept {
     return newest_transfer(list, receives) != nullptr;
 }
 
-void scheduler::add_pending(io_operation* op) noexcept {
+inline void scheduler::add_pending(io_operation* op) noexcept {
     op->at = io_operation::state::waiting;
     pending_[op->readable ? statistics::levels : static_cast<std::size_t>(op->io_level)].push(op);
     urgent_pending_ = urgent_pending_ || op->level_ == level::high;
 }
 
-void scheduler::queue_entry(io_operation* op) noexcept {
+inline void scheduler::queue_entry(io_operation* op) noexcept {
     // Many large receives that the kernel ends together fill more than a core's cache before the
     // first handler sees its bytes. Beyond that much they wait for readiness only, and each is
     // received when its handler can run next.
@@ -138,7 +138,7 @@ bool scheduler::flush(bool hungry) noexcept {
 }
 
 /// Tries a receive that has not been tried, if it is likely to succeed. True if it did, or failed.
-bool scheduler::try_now(io_operation* op) noexcept {
+inline bool scheduler::try_now(io_operation* op) noexcept {
     // With several threads the lock is not to be held over a call that the ring can make.
     if (!std::exchange(op->try_first, false) || several_threads_) {
         return false;
@@ -245,12 +245,13 @@ void scheduler::reap() noexcept {
     ring_->release_taken();
 }
 
-void scheduler::completed(io_operation* op, std::int32_t result) noexcept {
+inline void scheduler::completed(io_operation* op, std::int32_t result) noexcept {
     ++counters_.completions;
     left_kernel(*op);
+    const bool plain = result >= 0 && !op->polling && op->kind != io_kind::wait;
     if (op->cancelled) {
         result = cancelled_result(*op, result);
-    } else if (try_again(op, result)) {
+    } else if (!plain && try_again(op, result)) {
         add_pending(op);
         return;
     }
@@ -308,21 +309,8 @@ bool scheduler::try_again(io_operation* op, std::int32_t result) noexcept {
     return op->polling;
 }
 
-/// Ends an operation and lets the one behind it go.
-void scheduler::finish(io_operation* op, std::int32_t result) noexcept {
-    io_operation* next = leave_turn(op);
-    end(op, result);
-    while (next != nullptr && next->cancelled) {
-        op = std::exchange(next, leave_turn(next));
-        end(op, -ECANCELED);
-    }
-    if (next != nullptr) {
-        add_pending(next);
-    }
-}
-
 /// Takes an operation out of its turn. Gives the one behind it, if that is the first now.
-io_operation* scheduler::leave_turn(io_operation* op) noexcept {
+inline io_operation* scheduler::leave_turn(io_operation* op) noexcept {
     io_operation* const next = std::exchange(op->behind, nullptr);
     io_operation* const ahead = std::exchange(op->ahead, nullptr);
     if (ahead != nullptr) {
@@ -334,7 +322,7 @@ io_operation* scheduler::leave_turn(io_operation* op) noexcept {
     return ahead == nullptr ? next : nullptr;
 }
 
-void scheduler::end(io_operation* op, std::int32_t result) noexcept {
+inline void scheduler::end(io_operation* op, std::int32_t result) noexcept {
     if (op->kind == io_kind::connect && result > 0) {
         // The wait for the connection is over; how it went, the socket tells.
         int error = 0;
@@ -359,6 +347,19 @@ void scheduler::end(io_operation* op, std::int32_t result) noexcept {
         note_events();
     }
     queue_.push(op);
+}
+
+/// Ends an operation and lets the one behind it go.
+void scheduler::finish(io_operation* op, std::int32_t result) noexcept {
+    io_operation* next = leave_turn(op);
+    end(op, result);
+    while (next != nullptr && next->cancelled) {
+        op = std::exchange(next, leave_turn(next));
+        end(op, -ECANCELED);
+    }
+    if (next != nullptr) {
+        add_pending(next);
+    }
 }
 
 }  // namespace rung::detail
