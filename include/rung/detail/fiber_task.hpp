@@ -6,6 +6,8 @@
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/system_executor.hpp>
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -62,18 +64,33 @@ fiber_task* make_function_task(const carrier_executor& c, std::shared_ptr<const 
 template <class Handler>
 class fiber_completion {
     using executor_type = boost::asio::associated_executor_t<Handler, carrier_executor>;
+    using other_type = boost::asio::associated_executor_t<Handler, boost::asio::system_executor>;
     static constexpr bool may_be_carrier = std::is_same_v<executor_type, carrier_executor>;
+    // Whatever executor is offered, the handler has no other.
+    static constexpr bool is_carrier =
+        may_be_carrier && std::is_same_v<other_type, boost::asio::system_executor>;
+    struct no_work {};
+    using work_type =
+        std::conditional_t<is_carrier, no_work,
+                           std::optional<boost::asio::executor_work_guard<executor_type>>>;
 
 public:
+    /// Whether requests for the fiber's end may come through the handler's slot.
+    static constexpr bool may_be_cancelled = !std::is_same_v<
+        boost::asio::associated_cancellation_slot_t<Handler, std::nullptr_t>, std::nullptr_t>;
+
     template <class H>
-    fiber_completion(H&& h, const carrier_executor& c) : handler_(std::forward<H>(h)) {
-        auto ex = boost::asio::get_associated_executor(handler_, c);
-        if constexpr (may_be_carrier) {
-            if (ex == c) {
-                return;
+    fiber_completion(H&& h, [[maybe_unused]] const carrier_executor& c)
+        : handler_(std::forward<H>(h)) {
+        if constexpr (!is_carrier) {
+            auto ex = boost::asio::get_associated_executor(handler_, c);
+            if constexpr (may_be_carrier) {
+                if (ex == c) {
+                    return;
+                }
             }
+            work_.emplace(std::move(ex));
         }
-        work_.emplace(std::move(ex));
     }
 
     auto memory() const noexcept {
@@ -84,53 +101,66 @@ public:
 
     template <class... Args>
     void operator()(Args... args) {
-        if (!work_) {
+        if constexpr (is_carrier) {
             std::move(handler_)(std::move(args)...);
-            return;
+        } else if (!work_) {
+            std::move(handler_)(std::move(args)...);
+        } else {
+            const auto ex = work_->get_executor();
+            boost::asio::dispatch(
+                ex, bound_handler<Handler, Args...>{std::move(handler_), {std::move(args)...}});
+            work_.reset();
         }
-        const auto ex = work_->get_executor();
-        boost::asio::dispatch(
-            ex, bound_handler<Handler, Args...>{std::move(handler_), {std::move(args)...}});
-        work_.reset();
     }
 
 private:
-    Handler handler_;
+    [[no_unique_address]] Handler handler_;
     // None where the handler runs on the fiber's own executor, of which the fiber is work.
-    std::optional<boost::asio::executor_work_guard<executor_type>> work_;
+    [[no_unique_address]] work_type work_;
 };
 
+/// What a fiber that is spawned without options has in place of `fiber_settings`. It spares each
+/// task a cache line.
+struct default_settings {};
+
 /// A spawned function with its completion.
-template <class Function, class Handler>
+template <class Function, class Handler, class Settings>
 class spawn_task final : public fiber_task {
     using result = std::invoke_result_t<Function>;
+    using completion_type = fiber_completion<Handler>;
 
 public:
     template <class F>
-    spawn_task(const carrier_executor& c, const fiber_settings* s, F&& f,
-               fiber_completion<Handler>&& h)
+    spawn_task(const carrier_executor& c, const Settings& s, F&& f, completion_type&& h)
         : fiber_task(&spawn_task::body, c),
+          settings_(s),
           function_(std::forward<F>(f)),
           completion_(std::move(h)) {
-        if (s != nullptr) {
-            settings_ = *s;
+        if constexpr (!std::is_empty_v<Settings>) {
             settings = &settings_;
         }
-        auto slot = completion_.slot();
-        if (slot.is_connected()) {
-            cancellation_ = std::make_unique<fiber_cancellation>();
-            cancellation = cancellation_.get();
-            slot.assign([c2 = cancellation](boost::asio::cancellation_type_t type) {
-                c2->requested = c2->requested | type;
-                c2->signal.emit(type);
-            });
+        if constexpr (completion_type::may_be_cancelled) {
+            listen();
         }
     }
 
 private:
+    void listen() {
+        auto slot = completion_.slot();
+        if (slot.is_connected()) {
+            auto c = std::make_unique<fiber_cancellation>();
+            cancellation = c.get();
+            slot.assign([c = c.get()](boost::asio::cancellation_type_t type) {
+                c->requested = c->requested | type;
+                c->signal.emit(type);
+            });
+            c.release();  // body() owns it now
+        }
+    }
+
     static void body(fiber_task* base, step what, const std::exception_ptr* error) {
         auto* const self = static_cast<spawn_task*>(base);
-        const auto cancel = std::move(self->cancellation_);
+        const std::unique_ptr<fiber_cancellation> cancel(self->cancellation);
         fiber_completion<Handler> completion(std::move(self->completion_));
         Function f(std::move(self->function_));
         free_operation_node(self, completion.memory());
@@ -201,10 +231,9 @@ private:
         }
     }
 
-    fiber_settings settings_;
-    std::unique_ptr<fiber_cancellation> cancellation_;
-    Function function_;
-    fiber_completion<Handler> completion_;
+    [[no_unique_address]] Settings settings_;
+    [[no_unique_address]] Function function_;
+    [[no_unique_address]] completion_type completion_;
 };
 
 template <class Result>
@@ -224,11 +253,18 @@ auto spawn_fiber(const carrier_executor& carrier, const fiber_settings* settings
     return boost::asio::async_initiate<Token, signature>(
         [](auto&& handler, const carrier_executor& c, const fiber_settings* s, F own) {
             using handler_type = std::decay_t<decltype(handler)>;
-            using task = spawn_task<function, handler_type>;
             fiber_completion<handler_type> completion(std::forward<decltype(handler)>(handler), c);
             const auto memory = completion.memory();
-            post_fiber(make_operation_node<task>(memory, c, s, std::forward<F>(own),
-                                                 std::move(completion)));
+            const auto post = [&]<class Settings>(const Settings& with) {
+                using task = spawn_task<function, handler_type, Settings>;
+                post_fiber(make_operation_node<task>(memory, c, with, std::forward<F>(own),
+                                                     std::move(completion)));
+            };
+            if (s == nullptr) {
+                post(default_settings());
+            } else {
+                post(*s);
+            }
         },
         token, carrier, settings, std::forward<F>(f));
 }
