@@ -41,13 +41,19 @@ fiber& fiber::make(stack_slab::slot& s) {
         make_stack<&fiber::main>(at, static_cast<std::size_t>(at - static_cast<char*>(m.bottom)));
     f->tsan_fiber_ = switching::create_fiber();
     f->valgrind_id_ = switching::register_stack(m.bottom, at);
+    // The record before this one at the same address has counted, too, and ids are not used twice.
+    constexpr unsigned functions_bits = 32;
+    static std::atomic<std::uint64_t> records{0};
+    f->generation_ = records.fetch_add(1, std::memory_order_relaxed) << functions_bits;
     s.prepared = f;
     return *f;
 }
 
 fiber& fiber::obtain(const fiber_settings* settings) {
     fiber_thread& t = this_fiber_thread;
-    if (settings == nullptr && t.idle != nullptr) [[likely]] {
+    const bool reports =
+        t.has_signal_stack || !signal_stacks_wanted.load(std::memory_order_relaxed);
+    if (settings == nullptr && t.idle != nullptr && reports) [[likely]] {
         fiber& f = *t.idle;
         t.idle = static_cast<fiber*>(f.next_);
         --t.idle_count;
@@ -118,18 +124,20 @@ void fiber::run_task() noexcept {
 
 void fiber::destroy_locals() noexcept {
     if (locals_ != nullptr) [[unlikely]] {
-        delete std::exchange(locals_, nullptr);
+        delete locals_;  // which sees to what their destructors add to it
+        locals_ = nullptr;
     }
 }
 
 /// Parks the fiber, on its own stack if nobody can take it from there before it has left that.
 RUNG_SWITCHES_STACKS void fiber::end_task() {
     fiber_thread& t = this_fiber_thread;
+    void* const caller = t.caller;
     status_.store(status::idle, std::memory_order_relaxed);
     if (is_traced()) [[unlikely]] {
         trace_fiber_stops(*this);
     }
-    const bool simple = cacheable_ && engine_ != nullptr && !unwinding_ && escaped_ == nullptr &&
+    const bool simple = cacheable_ && engine_ != nullptr && course_ == course::plain && escaped_ == nullptr &&
                         t.idle_count < fiber_thread::most_idle;
     if (simple) [[likely]] {
         if (counted_) {
@@ -145,13 +153,14 @@ RUNG_SWITCHES_STACKS void fiber::end_task() {
     } else {
         t.current = nullptr;
     }
-    jump_out(!simple);
+    jump_out(caller, !simple);
 }
 
 /// What runs the fiber may be another fiber, or in the middle of an exception.
 void fiber::set_outer_aside(fiber_thread& t) noexcept {
     has_outer_ = true;
     outer_ = t.current;
+    outer_caller_ = t.caller;
     outer_exceptions_ = *t.exceptions;
     *t.exceptions = exceptions_;
     throws_ = false;
@@ -165,6 +174,7 @@ void fiber::bring_outer_back(fiber_thread& t) noexcept {
     if (has_outer_) {
         has_outer_ = false;
         t.current = outer_;
+        t.caller = outer_caller_;
         *t.exceptions = outer_exceptions_;
     }
 }
@@ -193,7 +203,9 @@ void fiber::resume_elsewhere() {
         post_elsewhere();
     } else if (handshake_.exchange(handshake::suspended, std::memory_order_acq_rel) ==
                handshake::woken) {
-        unwinding_ = dropped_;
+        if (dropped_) {
+            course_ = course::unwinding;
+        }
         resume();
     }
 }
@@ -232,7 +244,7 @@ void fiber::park() {
     if (counted_) {
         end_work();
     }
-    unwinding_ = false;
+    course_ = course::plain;
     woken_ = false;
     dropped_ = false;
     swallowed_ = 0;
@@ -260,10 +272,14 @@ void fiber::resume() { enter(); }
 void fiber::finish(operation* base, action what) {
     auto* const self = static_cast<fiber*>(base);
     if (what == action::destroy) {
+        self->queued_.store(false, std::memory_order_relaxed);
         self->unwind();
     } else if (self->engine_ == nullptr || !self->send_home(self)) {
-        self->unwinding_ =
-            self->dropped_ && self->status_.load(std::memory_order_relaxed) == status::waiting;
+        self->queued_.store(false, std::memory_order_relaxed);
+        if (self->dropped_ && self->status_.load(std::memory_order_relaxed) == status::waiting)
+            [[unlikely]] {
+            self->course_ = course::unwinding;
+        }
         self->enter();
     }
 }

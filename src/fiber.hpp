@@ -59,6 +59,11 @@ public:
 
     // For fiber_wait.
     void begin_wait();
+    void end_start() noexcept {
+        if (course_ == course::starting) {
+            course_ = course::plain;
+        }
+    }
     void suspend();
     void wake();
     void wake_elsewhere();
@@ -69,11 +74,14 @@ public:
     void unwind() noexcept;
 
     bool idle() const noexcept { return status_.load(std::memory_order_relaxed) == status::idle; }
+    /// Whether it waits there, and nobody has ended the wait: then it is in no queue.
     bool waits_in(const boost::asio::execution_context& c) const noexcept {
         return context_of_wait_.load(std::memory_order_relaxed) == &c &&
-               status_.load(std::memory_order_relaxed) == status::waiting;
+               status_.load(std::memory_order_relaxed) == status::waiting &&
+               !queued_.load(std::memory_order_relaxed) &&
+               handshake_.load(std::memory_order_relaxed) != handshake::woken;
     }
-    bool unwinding() const noexcept { return unwinding_; }
+    bool unwinding() const noexcept { return course_ == course::unwinding; }
     std::uint64_t generation() const noexcept { return generation_; }
     const carrier_executor& carrier() const noexcept { return carrier_; }
     void set_priority(priority p);
@@ -88,6 +96,9 @@ public:
 
     /// Ends the calling fiber's wait for good, in case it was told to unwind.
     void throw_if_unwinding();
+    /// That the fiber is to unwind; or that it must not wait within the function that starts what it
+    /// is about to wait for, whose end would be taken for that of the inner wait.
+    void refuse_to_wait();
 
     /// Has an operation go to the fiber's own thread. False if it may run here.
     bool send_home(operation* op) noexcept;
@@ -97,6 +108,12 @@ private:
 
     static constexpr std::uint8_t most_at_once = 128;
 
+    /// Whether it may wait now.
+    enum class course : std::uint8_t {
+        plain,
+        starting,   // a wait has begun, and the fiber is not suspended for it yet
+        unwinding,  // its waits end at once, by forced_unwind
+    };
     enum class handshake : std::uint8_t { running, suspended, woken };
 
     explicit fiber(stack_slab::slot& s) noexcept;
@@ -110,13 +127,14 @@ private:
 
     void enter();
     void leave();
-    void jump_in();
-    void jump_out(bool see_to_it_there);
+    void jump_in(fiber_thread& t);
+    void jump_out(void* caller, bool see_to_it_there);
     void set_outer_aside(fiber_thread& t) noexcept;
     void bring_outer_back(fiber_thread& t) noexcept;
     static void see_to_it(void* self);
     static void throw_unwinding(void* self);
     void resume();
+    void queue() noexcept;
     void resume_elsewhere();
     void post_elsewhere();
     void first_suspension();
@@ -124,19 +142,19 @@ private:
     void end_work() noexcept;
 
     // What each switch touches: with the operation, one cache line.
-    void* caller_ = nullptr;       // where what runs the fiber goes on
     const void* home_ = nullptr;   // its thread: the address of that one's this_thread_state
     scheduler* engine_ = nullptr;  // null if its executor is not a rung::executor
     std::atomic<status> status_{status::idle};
-    std::uint8_t at_once_ = 0;  // operations that have ended at once, since others had a turn
-    bool woken_ = false;        // the wait ended before it began
-    bool dropped_ = false;      // the wait will not end, so that the stack is to be unwound
-    bool counted_ = false;      // as work of its context
-    bool unwinding_ = false;
+    std::atomic<bool> queued_{false};  // because its wait is over
+    course course_{course::plain};
+    bool dropped_ = false;             // the wait will not end, so that the stack is to be unwound
+    bool counted_ = false;             // as work of its context
     bool throws_ = false;     // exceptions_ says what
     bool has_outer_ = false;  // something of the caller's was set aside
 
     // What each wait, and each function, touches: one more.
+    bool woken_ = false;        // the wait ended before it began
+    std::uint8_t at_once_ = 0;  // operations that have ended at once, since others had a turn
     fiber_cancellation* cancellation_ = nullptr;
     carrier_executor carrier_;
     fiber_task* task_ = nullptr;
@@ -150,7 +168,8 @@ private:
     std::atomic<const boost::asio::execution_context*> context_of_wait_{nullptr};
     exception_state exceptions_;
     exception_state outer_exceptions_;
-    fiber* outer_ = nullptr;  // on whose stack the caller is
+    fiber* outer_ = nullptr;        // on whose stack the caller is
+    void* outer_caller_ = nullptr;  // and where what runs that one goes on
     stack_slab::slot* slot_;
     stack_store* store_ = nullptr;
     boost::asio::any_io_executor work_;  // without an engine, once it has waited
@@ -184,12 +203,17 @@ private:
     fiber* fiber_;
 };
 
+/// Whether threads that run fibers are to have a stack for signal handlers.
+extern std::atomic<bool> signal_stacks_wanted;
+
 /// What a thread knows of fibers.
 struct fiber_thread {
     static constexpr unsigned most_idle = 256;
 
     fiber* current = nullptr;
+    void* caller = nullptr;                 // where what runs that one goes on
     exception_state* exceptions = nullptr;  // the runtime's own; null until the first fiber
+    bool has_signal_stack = false;
     fiber* idle = nullptr;                  // those of the common pool, linked by next_
     unsigned idle_count = 0;
     const boost::asio::execution_context* serviced = nullptr;  // see fiber_service::ensure
@@ -216,9 +240,6 @@ inline fiber& require_fiber(const char* caller) {
 inline bool fiber::send_home(operation* op) noexcept {
     return home_ != &this_thread_state && send_elsewhere(op);
 }
-
-/// Whether threads that run fibers are to have a stack for signal handlers.
-extern std::atomic<bool> signal_stacks_wanted;
 
 /// A thread's stack for signal handlers: a fiber's own is no use to the one that reports its
 /// overflow.

@@ -103,46 +103,46 @@ namespace rung::detail {
 
 // Somebody has to be told before and after each switch, or the switch itself needs a hand.
 
-RUNG_SWITCHES_STACKS inline void fiber::jump_in() {
+RUNG_SWITCHES_STACKS inline void fiber::jump_in(fiber_thread& t) {
     void* fake = nullptr;
     const stack m = slot_->memory();
     switching::departing(&fake, m.bottom, m.size);
     tsan_caller_ = switching::current_fiber();
     switching::jump_to(tsan_fiber_);
-    switch_stack(&caller_, context_);
+    switch_stack(&t.caller, context_);
     switching::arrived(fake, nullptr, nullptr);
     if (std::exchange(must_see_to_it_, false)) {
         see_to_it(this);
     }
 }
 
-RUNG_SWITCHES_STACKS inline void fiber::jump_out(bool see_to_it_there) {
+RUNG_SWITCHES_STACKS inline void fiber::jump_out(void* caller, bool see_to_it_there) {
     must_see_to_it_ = see_to_it_there;
     const bool for_good = idle();
     switching::departing(for_good ? nullptr : &fake_stack_, caller_stack_, caller_stack_size_);
     switching::jump_to(tsan_caller_);
-    switch_stack(&context_, caller_);
+    switch_stack(&context_, caller);
     switching::arrived(for_good ? nullptr : fake_stack_, &caller_stack_, &caller_stack_size_);
-    if (unwinding_) {
+    if (unwinding()) {
         throw_if_unwinding();
     }
 }
 
 #else
 
-[[gnu::always_inline]] inline void fiber::jump_in() {
-    if (unwinding_) [[unlikely]] {
-        switch_stack_then(&caller_, context_, &fiber::throw_unwinding, this);
+[[gnu::always_inline]] inline void fiber::jump_in(fiber_thread& t) {
+    if (unwinding()) [[unlikely]] {
+        switch_stack_then(&t.caller, context_, &fiber::throw_unwinding, this);
     } else {
-        switch_stack(&caller_, context_);
+        switch_stack(&t.caller, context_);
     }
 }
 
-[[gnu::always_inline]] inline void fiber::jump_out(bool see_to_it_there) {
+[[gnu::always_inline]] inline void fiber::jump_out(void* caller, bool see_to_it_there) {
     if (see_to_it_there) [[unlikely]] {
-        switch_stack_then(&context_, caller_, &fiber::see_to_it, this);
+        switch_stack_then(&context_, caller, &fiber::see_to_it, this);
     } else {
-        switch_stack(&context_, caller_);
+        switch_stack(&context_, caller);
     }
 }
 
@@ -162,13 +162,14 @@ RUNG_SWITCHES_STACKS inline void fiber::jump_out(bool see_to_it_there) {
     if (is_traced()) [[unlikely]] {
         trace_fiber_goes(*this);
     }
-    jump_in();
+    jump_in(t);
 }
 
 /// Goes back to what runs the fiber. The last thing that a caller does: the fiber may go on on
 /// another thread, or not at all.
 [[gnu::always_inline]] inline void fiber::leave() {
     fiber_thread& t = this_fiber_thread;
+    void* const caller = t.caller;
     if (is_traced()) [[unlikely]] {
         trace_fiber_stops(*this);
     }
@@ -177,12 +178,12 @@ RUNG_SWITCHES_STACKS inline void fiber::jump_out(bool see_to_it_there) {
     } else {
         t.current = nullptr;
     }
-    jump_out(!counted_ || engine_ == nullptr);
+    jump_out(caller, !counted_ || engine_ == nullptr);
 }
 
 [[gnu::always_inline]] inline void fiber::yield() {
-    if (unwinding_) [[unlikely]] {
-        throw_if_unwinding();
+    if (course_ != course::plain) [[unlikely]] {
+        refuse_to_wait();
     }
     status_.store(status::ready, std::memory_order_relaxed);
     if (engine_ != nullptr) [[likely]] {
@@ -192,9 +193,10 @@ RUNG_SWITCHES_STACKS inline void fiber::jump_out(bool see_to_it_there) {
 }
 
 [[gnu::always_inline]] inline void fiber::begin_wait() {
-    if (unwinding_) [[unlikely]] {
-        throw_if_unwinding();
+    if (course_ != course::plain) [[unlikely]] {
+        refuse_to_wait();
     }
+    course_ = course::starting;
     // An operation that ended, and whose starting threw nevertheless, may have left this behind.
     woken_ = false;
     dropped_ = false;
@@ -210,7 +212,7 @@ RUNG_SWITCHES_STACKS inline void fiber::jump_out(bool see_to_it_there) {
         return;
     }
     if (home_ != &this_thread_state) [[unlikely]] {
-        engine::post(*engine_, this);
+        queue();
         return;
     }
     if (status_.load(std::memory_order_relaxed) == status::running) {
@@ -222,13 +224,13 @@ RUNG_SWITCHES_STACKS inline void fiber::jump_out(bool see_to_it_there) {
         [[likely]] {
         enter();
     } else {
-        engine::post(*engine_, this);
+        queue();
     }
 }
 
 [[gnu::always_inline]] inline void fiber::take_turn() {
-    if (unwinding_) [[unlikely]] {
-        throw_if_unwinding();
+    if (course_ != course::plain) [[unlikely]] {
+        refuse_to_wait();
     }
     if (++at_once_ == most_at_once) [[unlikely]] {
         at_once_ = 0;
@@ -237,11 +239,12 @@ RUNG_SWITCHES_STACKS inline void fiber::jump_out(bool see_to_it_there) {
 }
 
 [[gnu::always_inline]] inline void fiber::suspend() {
+    course_ = course::plain;
     if (woken_ ||
         (engine_ == nullptr && handshake_.load(std::memory_order_acquire) == handshake::woken)) {
         woken_ = false;
         if (dropped_) [[unlikely]] {
-            unwinding_ = true;
+            course_ = course::unwinding;
             throw_if_unwinding();
         }
         take_turn();

@@ -35,6 +35,7 @@ void fiber_thread::open() {
     static_cast<void>(guard);
     if (signal_stacks_wanted.load(std::memory_order_relaxed)) {
         signal_stack::provide();
+        has_signal_stack = true;
     }
     exceptions = reinterpret_cast<exception_state*>(abi::__cxa_get_globals());
 }
@@ -50,6 +51,8 @@ void fiber_service::ensure(boost::asio::execution_context& c, fiber_thread& t) {
 
 void fiber_service::shutdown() {
     epoch.fetch_add(1, std::memory_order_release);
+    // One that is unwound may end others' waits. Those go on in no loop: they are in the queue, which
+    // is destroyed next. It may end other fibers, too, whose memory may be gone by now.
     std::vector<fiber*> waiting;
     stack_store::for_each_store([&](stack_store& s) {
         s.for_each_fiber([&](fiber& f) {
@@ -58,9 +61,8 @@ void fiber_service::shutdown() {
             }
         });
     });
-    // One that is unwound may end others' waits, and those go on in no loop: they are next here.
     for (fiber* const f : waiting) {
-        if (f->waits_in(context())) {
+        if (stack_store::holds(*f) && f->waits_in(context())) {
             f->unwind();
         }
     }

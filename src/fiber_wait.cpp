@@ -105,6 +105,7 @@ fiber_wait::fiber_wait() : fiber_(require_fiber("rung::use_fiber")), carrier_(&f
     fiber_.begin_wait();
     if (fiber_cancellation* const c = fiber_.cancellation()) [[unlikely]] {
         if (c->requested != boost::asio::cancellation_type::none) {
+            never_suspended();
             throw_cancelled();
         }
         slot_ = c->signal.slot();
@@ -120,7 +121,12 @@ void check_fiber() {
     f.take_turn();
 }
 
-void fiber_wait::suspend() { fiber_.suspend(); }
+void fiber_wait::suspend() {
+    suspended_ = true;
+    fiber_.suspend();
+}
+
+void fiber_wait::never_suspended() noexcept { fiber_.end_start(); }
 
 void fiber_wait::complete() {
     if (deadline_ != nullptr) [[unlikely]] {

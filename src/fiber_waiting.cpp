@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <exception>
+#include <stdexcept>
 
 #include "fiber_switch.hpp"
 
@@ -29,11 +30,19 @@ void fiber::wake_later() {
                status_.load(std::memory_order_relaxed) == status::running) {
         woken_ = true;
     } else {
-        engine::post(*engine_, this);
+        queue();
     }
 }
 
-/// Ends the wait by unwinding the stack.
+/// The wait is over, and the fiber goes on from its context's queue.
+void fiber::queue() noexcept {
+    queued_.store(true, std::memory_order_relaxed);  // before another thread may take it off
+    engine::post(*engine_, this);
+}
+
+/// Ends the wait by unwinding the stack: at once on the fiber's thread, else from its context's
+/// queue. Where the executor is not ours, its context may be about to end and take no more functions,
+/// so that the stack is unwound here.
 void fiber::abandon() noexcept {
     if (engine_ == nullptr) {
         dropped_ = true;
@@ -49,13 +58,15 @@ void fiber::abandon() noexcept {
         return;
     }
     dropped_ = true;
-    if (home_ == &this_thread_state || !engine::post_to_thread(*engine_, this, home_)) {
+    if (home_ == &this_thread_state) {
         unwind();
+    } else {
+        queue();
     }
 }
 
 void fiber::unwind() noexcept {
-    unwinding_ = true;
+    course_ = course::unwinding;
     home_ = &this_thread_state;
     try {
         resume();
@@ -68,7 +79,7 @@ void fiber::unwind() noexcept {
 
 void fiber::throw_if_unwinding() {
     constexpr unsigned patience = 1000;
-    if (!unwinding_) {
+    if (!unwinding()) {
         return;
     }
     if (++swallowed_ > patience) {
@@ -79,6 +90,13 @@ void fiber::throw_if_unwinding() {
         std::terminate();
     }
     throw forced_unwind();
+}
+
+void fiber::refuse_to_wait() {
+    throw_if_unwinding();
+    throw std::logic_error(
+        "rung::use_fiber: this fiber is about to wait for an operation, and the function that "
+        "starts that must not wait itself");
 }
 
 }  // namespace rung::detail

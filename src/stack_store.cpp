@@ -179,6 +179,15 @@ stack_store::slot* stack_store::find(const void* address) noexcept {
     return nullptr;
 }
 
+bool stack_store::holds(const fiber& f) noexcept {
+    bool found = false;
+    for_each_store([&](stack_store& store) {
+        const slot* const s = store.find(&f);
+        found = found || (s != nullptr && s->prepared == &f);
+    });
+    return found;
+}
+
 stack_statistics stack_store::statistics() {
     const std::lock_guard lock(mutex_);
     stack_statistics r;

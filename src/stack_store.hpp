@@ -32,6 +32,8 @@ public:
     void give(slot* s) noexcept;
     /// The stack at this address, or null.
     slot* find(const void* address) noexcept;
+    /// Whether the fiber still is on a stack of any store.
+    static bool holds(const fiber& f) noexcept;
     void trim() noexcept;
     stack_statistics statistics();
     bool is_default(const slot& s) const noexcept { return s.slab->stack_size() == default_size_; }

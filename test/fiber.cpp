@@ -7,6 +7,7 @@
 #include <future>
 #include <memory>
 #include <rung/rung.hpp>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -188,6 +189,40 @@ BOOST_AUTO_TEST_CASE(ids_are_of_one_fiber_each) {
         }
     }
     BOOST_TEST((ids.back() == rung::fiber_id()));
+}
+
+BOOST_AUTO_TEST_CASE(ids_are_not_used_twice_when_stacks_are) {
+    rung::stack_pool pool({.keep = 0});
+    std::set<rung::fiber_id> ids;
+    constexpr int rounds = 10;
+    for (int i = 0; i < rounds; ++i) {
+        rung::io_context ctx;
+        rung::spawn(ctx, {.stacks = &pool}, [&] { ids.insert(rung::this_fiber::get_id()); });
+        ctx.run();
+    }
+    BOOST_TEST(ids.size() == std::size_t{rounds});
+}
+
+BOOST_AUTO_TEST_CASE(locals_that_destructors_make_go_with_the_fiber) {
+    rung::fiber_local<int> number;
+    struct maker {
+        rung::fiber_local<int>* made = nullptr;
+        ~maker() {
+            if (made != nullptr) {
+                **made = 7;
+            }
+        }
+    };
+    rung::fiber_local<maker> last;
+    rung::io_context ctx;
+    const rung::fiber_executor ex(ctx.get_executor());
+    int found = -1;
+    asio::post(ex, [&] { last->made = &number; });
+    ctx.run();
+    ctx.restart();
+    asio::post(ex, [&] { found = *number; });
+    ctx.run();
+    BOOST_TEST(found == 0);
 }
 
 BOOST_AUTO_TEST_CASE(a_name_is_kept_and_goes_with_the_fiber) {

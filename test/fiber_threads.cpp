@@ -4,6 +4,7 @@
 #include <boost/asio.hpp>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
+#include <memory>
 #include <rung/rung.hpp>
 #include <thread>
 
@@ -52,6 +53,49 @@ BOOST_AUTO_TEST_CASE(a_fiber_stays_on_its_thread) {
     test::thread_group(3, [&](int) { ctx.run(); }).join();
     BOOST_TEST(moved == 0);
     BOOST_TEST(left == 0);
+}
+
+BOOST_AUTO_TEST_CASE(what_composed_operations_do_meanwhile_happens_on_the_same_thread) {
+    // A deadline comes on the fiber's thread, and finds no step of the operation at work elsewhere.
+    using socket = rung::native<asio::local::stream_protocol::socket>;
+    constexpr int sessions = 20;
+    rung::io_context ctx;
+    auto work = asio::make_work_guard(ctx);
+    std::atomic<int> elsewhere = 0;
+    std::atomic<int> late = 0;
+    std::atomic<int> left = 2 * sessions;
+    const auto ended = [&] {
+        if (--left == 0) {
+            work.reset();
+        }
+    };
+    for (int i = 0; i < sessions; ++i) {
+        const auto near = std::make_shared<socket>(ctx);
+        const auto far = std::make_shared<socket>(ctx);
+        asio::local::connect_pair(*near, *far);
+        rung::spawn(ctx, [&, near, far] {
+            for (int n = 0; n < 20; ++n) {
+                asio::async_write(*far, asio::buffer("x", 1), use_fiber);
+                rung::this_fiber::sleep_for(100us);
+            }
+            ended();
+        });
+        rung::spawn(ctx, [&, near] {
+            const auto home = std::this_thread::get_id();
+            char data[1024];
+            const auto step = [&](const boost::system::error_code& ec, std::size_t) {
+                elsewhere += std::this_thread::get_id() == home ? 0 : 1;
+                return ec ? 0 : sizeof data;
+            };
+            const auto [ec, n] = asio::async_read(*near, asio::buffer(data), step,
+                                                  asio::as_tuple(use_fiber.after(1ms)));
+            late += ec == asio::error::timed_out ? 1 : 0;
+            ended();
+        });
+    }
+    test::thread_group(3, [&](int) { ctx.run(); }).join();
+    BOOST_TEST(elsewhere == 0);
+    BOOST_TEST(late == sessions);
 }
 
 BOOST_AUTO_TEST_CASE(a_thread_that_leaves_leaves_its_fibers_to_others) {

@@ -68,6 +68,25 @@ BOOST_AUTO_TEST_CASE(names_the_fiber_and_then_dies_by_the_signal) {
     BOOST_TEST((WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV));
 }
 
+BOOST_AUTO_TEST_CASE(reports_on_a_thread_that_has_run_fibers_before) {
+    int status = 0;
+    const std::string text = errors_of(
+        [] {
+            rung::io_context ctx;
+            rung::spawn(ctx, [] {});
+            ctx.run();
+            ctx.restart();
+            rung::report_stack_overflows();
+            rung::spawn(ctx, [] {
+                volatile int n = 0;
+                endless(&n);
+            });
+            ctx.run();
+        },
+        status);
+    BOOST_TEST(text.find("stack overflow in fiber") != std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(says_nothing_of_other_faults) {
     int status = 0;
     const std::string text = errors_of(

@@ -167,6 +167,31 @@ BOOST_AUTO_TEST_CASE(an_initiation_that_throws_leaves_the_fiber_in_order) {
     });
 }
 
+BOOST_AUTO_TEST_CASE_TEMPLATE(an_initiation_must_not_wait, Context, test::contexts) {
+    Context ctx;
+    std::shared_ptr<void> kept;
+    in_fiber(ctx, [&] {
+        int refused = 0;
+        const auto waits_inside = [&](auto wait) {
+            asio::async_initiate<const rung::use_fiber_t&, void()>(
+                [&](auto handler) {
+                    try {
+                        wait();
+                    } catch (const std::logic_error&) {
+                        ++refused;
+                    }
+                    asio::post(ctx, std::move(handler));
+                },
+                use_fiber);
+        };
+        waits_inside([] { rung::this_fiber::yield(); });
+        waits_inside([] { rung::this_fiber::sleep_for(1us); });
+        waits_inside([&] { asio::post(ctx, use_fiber); });
+        BOOST_TEST(refused == 3);
+        rung::this_fiber::sleep_for(1us);  // all is well again
+    });
+}
+
 BOOST_AUTO_TEST_CASE_TEMPLATE(waits_on_stock_and_native_objects, Context, test::contexts) {
     Context ctx;
     in_fiber(ctx, [&] {

@@ -10,6 +10,7 @@
 #include <concepts>
 #include <memory>
 #include <optional>
+#include <rung/detail/engine.hpp>
 #include <rung/executor.hpp>
 #include <tuple>
 #include <type_traits>
@@ -51,6 +52,17 @@ public:
 
     /// At which the completion waits in the run queue.
     level queue_level() const noexcept { return level_; }
+
+    /// Has a fiber's operation complete on the thread that started it, as those of a composed
+    /// operation do one after the other: a deadline comes there, and must not meet them elsewhere. To
+    /// be called from the loop. False if that is this thread, or has left the loop.
+    bool send_home([[maybe_unused]] operation* op) const noexcept {
+        if constexpr (is_fibers) {
+            return home_.thread != &this_thread_state && work_ == nullptr &&
+                   engine::post_to_thread(*this_thread_state->running, op, home_.thread);
+        }
+        return false;
+    }
 
     /// Runs the handler. To be called from the loop, with nothing left of the operation.
     template <class Handler, class... Args>
@@ -120,7 +132,13 @@ private:
         }
     }
 
+    struct home {
+        const void* thread = &this_thread_state;
+    };
+    struct anywhere {};
+
     level level_;
+    [[no_unique_address]] std::conditional_t<is_fibers, home, anywhere> home_;
     stored_work work_;
 };
 

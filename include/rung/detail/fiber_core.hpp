@@ -93,8 +93,9 @@ public:
     boost::asio::cancellation_slot slot() const noexcept { return slot_; }
 
 protected:
-    /// Throws `std::logic_error` outside of a fiber, `forced_unwind` in one that is being unwound,
-    /// and `operation_aborted` in one that was cancelled.
+    /// Throws `std::logic_error` outside of a fiber and within a function that starts another
+    /// operation for this one, `forced_unwind` in one that is being unwound, and `operation_aborted`
+    /// in one that was cancelled.
     fiber_wait();
     ~fiber_wait();
 
@@ -103,10 +104,12 @@ private:
     friend class fiber_deadline;
 
     void wake();
+    void never_suspended() noexcept;
 
     fiber& fiber_;
     const carrier_executor* const carrier_;
     bool later_ = false;                     // the fiber goes on from its executor's queue
+    bool suspended_ = false;                 // or would have been, had the wait not been over
     fiber_handler_base* handler_ = nullptr;  // while there is one
     class fiber_deadline* deadline_ = nullptr;
     boost::asio::cancellation_slot slot_;
@@ -167,6 +170,9 @@ private:
 };
 
 inline fiber_wait::~fiber_wait() {
+    if (!suspended_) [[unlikely]] {
+        never_suspended();  // the operation could not be started
+    }
     if (slot_.is_connected()) [[unlikely]] {
         slot_.clear();  // of what the operation has put there
     }

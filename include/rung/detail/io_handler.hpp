@@ -30,6 +30,9 @@ public:
 private:
     static void finish(operation* base, operation::action what) {
         auto* const self = static_cast<handler_operation*>(base);
+        if (what == operation::action::complete && self->work_.send_home(self)) {
+            return;
+        }
         BOOST_ASIO_HANDLER_COMPLETION((*self));
         if (what == operation::action::destroy) {
             self->abandon();

@@ -6,7 +6,7 @@ class scheduler;
 
 /// One activation of a scheduler's loop on this thread; nested activations form a list.
 struct thread_state {
-    const scheduler* running;   // whose loop this is
+    scheduler* running;         // whose loop this is
     thread_state* outer;        // the activation below on the same stack
     bool runs_handlers = true;  // false in the destructor, which destroys them
 };
