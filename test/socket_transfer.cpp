@@ -329,29 +329,4 @@ RUNG_RIVAL_CASE(null_buffers_wait_as_they_used_to) {
 }
 #endif
 
-RUNG_RIVAL_CASE(out_of_band_data_passes_a_waiting_receive_by) {
-    for (const asio::ip::address& address : loopbacks()) {
-        auto [a, b] = tcp_pair(loop, address);
-        char urgent = 0;
-        char in[8] = {};
-        outcome waited;
-        outcome received;
-        b.async_wait(b.wait_error, into(waited));
-        b.async_receive(asio::buffer(&urgent, 1), b.message_out_of_band, into(received));
-        loop.poll();
-        BOOST_TEST(waited == outcome{});
-        BOOST_TEST(received == outcome{});
-        outcome sent;
-        a.send(asio::buffer("ab", 2));
-        a.async_send(asio::buffer("!", 1), a.message_out_of_band, into(sent));
-        loop.run();
-        BOOST_TEST(sent == done(1));
-        BOOST_TEST(waited == done());
-        BOOST_TEST(received == done(1));
-        BOOST_TEST(urgent == '!');
-        BOOST_TEST(b.receive(asio::buffer(in)) == 2U);
-        BOOST_TEST(b.at_mark());
-    }
-}
-
 }  // namespace
