@@ -64,6 +64,7 @@ public:
     void shutdown() noexcept;
 
     // Around a fork; see scheduler_fork.cpp. Each may throw `system_error`.
+    void refuse_fork_among_threads();
     void prepare_fork();
     void go_on_as_parent() noexcept;
     void go_on_as_child();
@@ -166,7 +167,14 @@ private:
     void destroy_handlers() noexcept;
     static void check(const io_context_options& options);
     void make_event();
-    void refuse_fork_among_threads() const;
+    void check_fork() const;
+
+    /// Whether there may be guests that nobody has told us of; see has_quiet_guests().
+    enum class quiet_guests : std::uint8_t {
+        ruled_out,  // we watch, or Asio does
+        unlikely,   // no work has been begun since we looked for them
+        possible
+    };
 
     struct counters {
         std::uint64_t submissions = 0;
@@ -242,6 +250,9 @@ void watch_forks(io_context& context, scheduler& s);
 class running_thread : public thread_state {
 public:
     explicit running_thread(scheduler& s);
+/// Ends the helper threads of the context's resolvers, until the fork is over.
+void end_lookup_threads(io_context& context);
+
     ~running_thread();
     running_thread(const running_thread&) = delete;
     running_thread& operator=(const running_thread&) = delete;
