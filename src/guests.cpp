@@ -28,6 +28,14 @@
 #include "guest_events.hpp"
 #include "scheduler.hpp"
 
+// Where one pool of threads serves the resolvers of all protocols: newer versions of Boost.
+#if __has_include(<boost/asio/detail/resolver_thread_pool.hpp>)
+#include <boost/asio/detail/resolver_thread_pool.hpp>
+#define RUNG_ASIO_POOLS_RESOLVERS 1
+#else
+#define RUNG_ASIO_POOLS_RESOLVERS 0
+#endif
+
 namespace rung::detail {
 
 #if RUNG_ASIO_USES_EPOLL
@@ -97,6 +105,11 @@ struct reactor_parts {
 };
 template struct reactor_parts<&asio_reactor::epoll_fd_>;
 
+/// What Asio knows of the thread that runs a turn.
+struct turn_info : asio_thread_info {
+    bool paused = false;  // what ran last was no handler, but our pause
+};
+
 /// While it lives, this thread is one that runs Asio's scheduler. Unlike Asio's own `poll_one` it
 /// leaves the memory that `info` has for operations to the next turn.
 class asio_turn : private boost::asio::detail::thread_context {
@@ -110,11 +123,6 @@ public:
 
 private:
     thread_call_stack::context entry_;
-/// What Asio knows of the thread that runs a turn.
-struct turn_info : asio_thread_info {
-    bool paused = false;  // what ran last was no handler, but our pause
-};
-
 };
 
 /// The reactor's place in our loop. Made with the first guest.
@@ -136,6 +144,13 @@ public:
         post_turn();
     }
 
+    ~guest_host() {
+        const turn* t = turns_.load(std::memory_order_relaxed);
+        while (t != nullptr) {
+            delete std::exchange(t, t->another);
+        }
+    }
+
     /// What Asio's scheduler is made with.
     static boost::asio::detail::scheduler_task* of(boost::asio::execution_context& context) {
         return &boost::asio::use_service<guest_host>(context);
@@ -144,13 +159,6 @@ public:
 private:
     /// Some of Asio's work in our run queue.
     struct turn final : operation {
-    ~guest_host() {
-        const turn* t = turns_.load(std::memory_order_relaxed);
-        while (t != nullptr) {
-            delete std::exchange(t, t->another);
-        }
-    }
-
         explicit turn(guest_host& h) noexcept : operation(&turn::finish, level::normal), host(h) {
             info.private_outstanding_work = 0;
         }
@@ -170,6 +178,7 @@ private:
         guest_host& host;
         turn_info info;                  // of the thread that runs the turn
         std::atomic<bool> taken{false};  // queued, or running
+        turn* another = nullptr;         // of the host's; never written once it is among them
     };
 
     /// Goes ahead of what the reactor brings, so that the turn ends before any of it runs, and other
@@ -178,7 +187,6 @@ private:
         pause() noexcept : asio_operation(&pause::finish) {}
         static void finish(void* owner, asio_operation*, const boost::system::error_code&,
                            std::size_t) {
-        turn* another = nullptr;         // of the host's; never written once it is among them
             if (owner != nullptr) {
                 asio_turn::info(*static_cast<asio_scheduler*>(owner)).paused = true;
             }
@@ -208,6 +216,9 @@ private:
 
     operation* ready() noexcept override { return free_turn(); }
 
+    /// A turn to queue. There are as many as were ever needed at once, which is one that is queued
+    /// for each that runs, at most. Null for want of memory: each that is taken looks for more
+    /// after it.
     turn* free_turn() noexcept {
         turn* t = turns_.load(std::memory_order_acquire);  // pairs with add_turn()
         while (t != nullptr && t->taken.exchange(true, std::memory_order_acq_rel)) {
@@ -231,9 +242,6 @@ private:
             }
         }
         return t;
-    /// A turn to queue. There are as many as were ever needed at once, which is one that is queued
-    /// for each that runs, at most. Null for want of memory: each that is taken looks for more
-    /// after it.
     }
     void post_turn() noexcept {
         if (turn* const t = free_turn()) {
@@ -285,18 +293,39 @@ boost::asio::execution_context::id guest_host::id;
 
 }  // namespace
 
-void host_guests(io_context& context) {
+bool host_guests(io_context& context) {
     using task_source = asio_scheduler::get_task_func_type;
     if constexpr (std::is_constructible_v<asio_scheduler, io_context&, int, bool, task_source>) {
         boost::asio::make_service<asio_scheduler>(context, 0, false, &guest_host::of);
     } else {  // Boost 1.88 and newer
         boost::asio::make_service<asio_scheduler>(context, false, &guest_host::of);
     }
+    return true;
+}
+
+bool has_quiet_guests(io_context& context) noexcept {
+    using boost::asio::has_service;
+    boost::asio::execution_context& c = context;
+#if RUNG_ASIO_POOLS_RESOLVERS
+    return has_service<boost::asio::detail::resolver_thread_pool>(c);
+#else
+    namespace ip = boost::asio::ip;
+    using boost::asio::detail::resolver_service;
+    return has_service<resolver_service<ip::tcp>>(c) || has_service<resolver_service<ip::udp>>(c) ||
+           has_service<resolver_service<ip::icmp>>(c);
+#endif
+}
+
+void watch_quiet_guests(io_context& context) {
+    boost::asio::execution_context& c = context;
+    boost::asio::use_service<asio_scheduler>(c).init_task();
 }
 
 #else
 
-void host_guests(io_context&) {}
+bool host_guests(io_context&) { return false; }
+bool has_quiet_guests(io_context&) noexcept { return false; }
+void watch_quiet_guests(io_context&) {}
 
 #endif
 

@@ -7,8 +7,8 @@ namespace rung {
 
 io_context::io_context(const io_context_options& options, detail::guests guests)
     : io_context(options, nullptr) {
-    if (guests == detail::guests::on_our_loop) {
-        detail::host_guests(*this);
+    if (guests == detail::guests::on_our_loop && detail::host_guests(*this)) {
+        scheduler_->expect_guests();
     } else {
         scheduler_->leave_guests_to_asio();
     }

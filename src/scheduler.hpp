@@ -71,6 +71,7 @@ public:
 
     // For guests; see guests.cpp.
     void watch(guest_events* guests) noexcept;
+    void expect_guests() noexcept { quiet_guests_ = quiet_guests::unlikely; }
     void leave_guests_to_asio() noexcept { guest_thread_ = true; }
     bool several_threads() noexcept;
     bool nothing_else(std::uint64_t own) noexcept;
@@ -116,6 +117,7 @@ private:
     void share_work() noexcept;
     void wake() noexcept;
     void wake_if_asleep() noexcept;
+    void note_foreign_work() noexcept;
     void post_elsewhere(operation* op) noexcept;
     void drain_inbox() noexcept;
     void pass(lock_guard& lock) noexcept;
@@ -128,6 +130,7 @@ private:
     void sleep(running_thread& self, lock_guard& lock, std::int64_t now_ns, std::int64_t until_ns);
     bool may_leave_ring() const noexcept;
     int sleep_outside(std::int64_t until_ns) noexcept;
+    bool look_for_guests(lock_guard& lock);
     bool follow(running_thread& self, std::int64_t deadline_ns);
 
     // scheduler_threads.cpp
@@ -227,7 +230,8 @@ private:
 
     // Any thread, atomic.
     alignas(64) std::atomic<bool> stopped_{false};
-    std::atomic<std::int64_t> owner_work_{0};                // written under mutex_ by its owner
+    std::atomic<std::int64_t> owner_work_{0};  // written under mutex_ by its owner
+    std::atomic<quiet_guests> quiet_guests_{quiet_guests::ruled_out};
     alignas(64) std::atomic<std::int64_t> foreign_work_{0};  // by everybody else
     std::atomic<std::uint64_t> wake_ups_{0};  // the last of what a wake-up touches here
     std::atomic<std::uint32_t> on_futex_{0};  // 1: the loop sleeps on this word, not in the ring
@@ -246,13 +250,13 @@ private:
 /// which are prepared before it, and told after it.
 void watch_forks(io_context& context, scheduler& s);
 
+/// Ends the helper threads of the context's resolvers, until the fork is over.
+void end_lookup_threads(io_context& context);
+
 /// One activation of `run…`, `poll…` or `shutdown` on this thread.
 class running_thread : public thread_state {
 public:
     explicit running_thread(scheduler& s);
-/// Ends the helper threads of the context's resolvers, until the fork is over.
-void end_lookup_threads(io_context& context);
-
     ~running_thread();
     running_thread(const running_thread&) = delete;
     running_thread& operator=(const running_thread&) = delete;
