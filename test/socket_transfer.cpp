@@ -283,6 +283,27 @@ RUNG_RIVAL_CASE(scattered_megabytes_arrive_whole) {
     });
 }
 
+RUNG_RIVAL_CASE(more_buffers_than_one_call_takes_arrive_whole) {
+    over_every_transport(loop, [&](auto a, auto b) {
+        const std::string out = pattern(20'000);
+        std::string in(out.size(), '\0');
+        std::vector<asio::const_buffer> from;
+        std::vector<asio::mutable_buffer> to;
+        for (std::size_t at = 0; at < out.size(); at += 10) {  // 2,000; the system takes 1,024
+            from.push_back(asio::buffer(&out[at], 10));
+            to.push_back(asio::buffer(&in[at], 10));
+        }
+        outcome sent;
+        outcome received;
+        asio::async_read(b, to, into(received));
+        asio::async_write(a, from, into(sent));
+        loop.run();
+        BOOST_TEST(sent == done(out.size()));
+        BOOST_TEST(received == done(out.size()));
+        BOOST_TEST((in == out));
+    });
+}
+
 RUNG_RIVAL_CASE(waits_complete_when_the_socket_is_ready_and_take_nothing) {
     over_every_transport(loop, [&](auto a, auto b) {
         outcome readable;
