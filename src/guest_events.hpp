@@ -10,8 +10,15 @@ class io_context;
 
 namespace rung::detail {
 
-/// Has stock objects on the context run on its loop. To be called before there are any.
-void host_guests(io_context& context);
+/// Has stock objects on the context run on its loop. To be called before there are any. False where
+/// Asio keeps a thread for them.
+bool host_guests(io_context& context);
+
+/// Whether there are guests of the kind that does not tell Asio's scheduler when it comes, and so
+/// nobody who would wake the loop for them: resolvers.
+bool has_quiet_guests(io_context& context) noexcept;
+/// Has the loop watch for them. Not to be called under the engine's lock. May throw `system_error`.
+void watch_quiet_guests(io_context& context);
 
 /// What the loop watches for others beside its own operations: a descriptor, and what is to run once
 /// that is readable.

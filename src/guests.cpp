@@ -6,7 +6,6 @@
 /// queued when the reactor's epoll descriptor, which our ring watches, becomes readable, and when
 /// something is posted to Asio's scheduler.
 
-#include <array>
 #include <atomic>
 #include <boost/asio/detail/op_queue.hpp>
 #include <boost/asio/detail/scheduler.hpp>
@@ -17,12 +16,25 @@
 #include <boost/asio/detail/scheduler_thread_info.hpp>
 #include <boost/asio/detail/thread_context.hpp>
 #include <boost/asio/execution_context.hpp>
+#include <boost/asio/ip/icmp.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/udp.hpp>
+#include <memory>
+#include <new>
 #include <rung/io_context.hpp>
 #include <type_traits>
 #include <utility>
 
 #include "guest_events.hpp"
 #include "scheduler.hpp"
+
+// Where one pool of threads serves the resolvers of all protocols: newer versions of Boost.
+#if __has_include(<boost/asio/detail/resolver_thread_pool.hpp>)
+#include <boost/asio/detail/resolver_thread_pool.hpp>
+#define RUNG_ASIO_POOLS_RESOLVERS 1
+#else
+#define RUNG_ASIO_POOLS_RESOLVERS 0
+#endif
 
 namespace rung::detail {
 
@@ -93,11 +105,21 @@ struct reactor_parts {
 };
 template struct reactor_parts<&asio_reactor::epoll_fd_>;
 
+/// What Asio knows of the thread that runs a turn.
+struct turn_info : asio_thread_info {
+    bool paused = false;  // what ran last was no handler, but our pause
+};
+
 /// While it lives, this thread is one that runs Asio's scheduler. Unlike Asio's own `poll_one` it
 /// leaves the memory that `info` has for operations to the next turn.
 class asio_turn : private boost::asio::detail::thread_context {
 public:
-    asio_turn(asio_scheduler& s, asio_thread_info& info) : entry_(&s, info) {}
+    asio_turn(asio_scheduler& s, turn_info& info) : entry_(&s, info) {}
+
+    /// Of the innermost turn on this thread. Precondition: there is one.
+    static turn_info& info(asio_scheduler& s) noexcept {
+        return static_cast<turn_info&>(*thread_call_stack::contains(&s));
+    }
 
 private:
     thread_call_stack::context entry_;
@@ -116,13 +138,17 @@ public:
           engine_(executor_access::engine_of(static_cast<io_context&>(context).get_executor())),
           asio_(boost::asio::use_service<asio_scheduler>(context)),
           reactor_(boost::asio::use_service<asio_reactor>(context)),
-          pause_(engine_) {
-        for (turn& t : turns_) {
-            t.host = this;
-        }
+          turns_(new turn(*this)) {
         asio_.work_started();  // without any, it would stop
         engine_.watch(this);
         post_turn();
+    }
+
+    ~guest_host() {
+        const turn* t = turns_.load(std::memory_order_relaxed);
+        while (t != nullptr) {
+            delete std::exchange(t, t->another);
+        }
     }
 
     /// What Asio's scheduler is made with.
@@ -133,14 +159,14 @@ public:
 private:
     /// Some of Asio's work in our run queue.
     struct turn final : operation {
-        turn() noexcept : operation(&turn::finish, level::normal) {
+        explicit turn(guest_host& h) noexcept : operation(&turn::finish, level::normal), host(h) {
             info.private_outstanding_work = 0;
         }
         static void finish(operation* base, action what) {
             auto* const self = static_cast<turn*>(base);
-            self->host->note_run();
+            self->host.note_run();
             if (what == action::complete) {
-                self->host->take(*self);
+                self->host.take(*self);
             } else {
                 self->release();
             }
@@ -149,23 +175,22 @@ private:
             taken.store(false, std::memory_order_release);
         }  // see free_turn()
 
-        guest_host* host = nullptr;
-        asio_thread_info info;           // of the thread that runs the turn
+        guest_host& host;
+        turn_info info;                  // of the thread that runs the turn
         std::atomic<bool> taken{false};  // queued, or running
+        turn* another = nullptr;         // of the host's; never written once it is among them
     };
 
     /// Goes ahead of what the reactor brings, so that the turn ends before any of it runs, and other
     /// threads can run the rest.
     struct pause final : asio_operation {
-        explicit pause(scheduler& s) noexcept : asio_operation(&pause::finish), owner_engine(s) {}
-        static void finish(void* owner, asio_operation* base, const boost::system::error_code&,
+        pause() noexcept : asio_operation(&pause::finish) {}
+        static void finish(void* owner, asio_operation*, const boost::system::error_code&,
                            std::size_t) {
             if (owner != nullptr) {
-                engine::count_as(static_cast<pause*>(base)->owner_engine, 0);
+                asio_turn::info(*static_cast<asio_scheduler*>(owner)).paused = true;
             }
         }
-
-        scheduler& owner_engine;
     };
 
     void shutdown() override { engine_.watch(nullptr); }
@@ -191,14 +216,32 @@ private:
 
     operation* ready() noexcept override { return free_turn(); }
 
+    /// A turn to queue. There are as many as were ever needed at once, which is one that is queued
+    /// for each that runs, at most. Null for want of memory: each that is taken looks for more
+    /// after it.
     turn* free_turn() noexcept {
-        for (turn& t : turns_) {
-            if (!t.taken.exchange(true, std::memory_order_acq_rel)) {
-                note_queued();
-                return &t;
+        turn* t = turns_.load(std::memory_order_acquire);  // pairs with add_turn()
+        while (t != nullptr && t->taken.exchange(true, std::memory_order_acq_rel)) {
+            t = t->another;
+        }
+        if (t == nullptr) {
+            t = add_turn();
+        }
+        if (t != nullptr) {
+            note_queued();
+        }
+        return t;
+    }
+    turn* add_turn() noexcept {
+        turn* const t = new (std::nothrow) turn(*this);
+        if (t != nullptr) {
+            t->taken.store(true, std::memory_order_relaxed);
+            t->another = turns_.load(std::memory_order_relaxed);
+            while (!turns_.compare_exchange_weak(t->another, t, std::memory_order_acq_rel,
+                                                 std::memory_order_relaxed)) {
             }
         }
-        return nullptr;  // each of those that are taken looks for more after it
+        return t;
     }
     void post_turn() noexcept {
         if (turn* const t = free_turn()) {
@@ -223,7 +266,7 @@ private:
     }
 
     /// True if there may be more to run.
-    bool poll(asio_thread_info& info) {
+    bool poll(turn_info& info) {
         constexpr unsigned most = 16;
         const asio_turn here(asio_, info);
         if (engine_.several_threads()) {
@@ -233,7 +276,7 @@ private:
         bool more = true;
         do {
             more = poll_one(asio_, info);
-            n += more ? 1 : 0;
+            n += more && !std::exchange(info.paused, false) ? 1 : 0;
         } while (more && n < most && engine_.nothing_else(queued()));
         engine::count_as(engine_, n);
         return more;
@@ -243,25 +286,46 @@ private:
     asio_scheduler& asio_;
     asio_reactor& reactor_;
     pause pause_;
-    std::array<turn, 8> turns_;  // at most so many threads run guests' handlers at a time
+    std::atomic<turn*> turns_;  // owned; a list to which turns are added only
 };
 
 boost::asio::execution_context::id guest_host::id;
 
 }  // namespace
 
-void host_guests(io_context& context) {
+bool host_guests(io_context& context) {
     using task_source = asio_scheduler::get_task_func_type;
     if constexpr (std::is_constructible_v<asio_scheduler, io_context&, int, bool, task_source>) {
         boost::asio::make_service<asio_scheduler>(context, 0, false, &guest_host::of);
     } else {  // Boost 1.88 and newer
         boost::asio::make_service<asio_scheduler>(context, false, &guest_host::of);
     }
+    return true;
+}
+
+bool has_quiet_guests(io_context& context) noexcept {
+    using boost::asio::has_service;
+    boost::asio::execution_context& c = context;
+#if RUNG_ASIO_POOLS_RESOLVERS
+    return has_service<boost::asio::detail::resolver_thread_pool>(c);
+#else
+    namespace ip = boost::asio::ip;
+    using boost::asio::detail::resolver_service;
+    return has_service<resolver_service<ip::tcp>>(c) || has_service<resolver_service<ip::udp>>(c) ||
+           has_service<resolver_service<ip::icmp>>(c);
+#endif
+}
+
+void watch_quiet_guests(io_context& context) {
+    boost::asio::execution_context& c = context;
+    boost::asio::use_service<asio_scheduler>(c).init_task();
 }
 
 #else
 
-void host_guests(io_context&) {}
+bool host_guests(io_context&) { return false; }
+bool has_quiet_guests(io_context&) noexcept { return false; }
+void watch_quiet_guests(io_context&) {}
 
 #endif
 

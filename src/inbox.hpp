@@ -29,6 +29,9 @@ public:
         return head_.compare_exchange_strong(expected, nullptr, std::memory_order_seq_cst);
     }
 
+    /// Whether the loop is marked as asleep. Any thread.
+    bool asleep() noexcept { return head_.load(std::memory_order_seq_cst) == mark(); }
+
     /// Whether nothing was posted and the loop is not marked as asleep.
     bool idle() const noexcept { return head_.load(std::memory_order_seq_cst) == nullptr; }
 

@@ -7,8 +7,8 @@ namespace rung {
 
 io_context::io_context(const io_context_options& options, detail::guests guests)
     : io_context(options, nullptr) {
-    if (guests == detail::guests::on_our_loop) {
-        detail::host_guests(*this);
+    if (guests == detail::guests::on_our_loop && detail::host_guests(*this)) {
+        scheduler_->expect_guests();
     } else {
         scheduler_->leave_guests_to_asio();
     }
@@ -48,6 +48,14 @@ io_context::count_type io_context::poll_one() {
 void io_context::stop() { scheduler_->stop(); }
 bool io_context::stopped() const { return scheduler_->stopped(); }
 void io_context::restart() { scheduler_->restart(); }
+
+void io_context::notify_fork(fork_event event) {
+    if (event == fork_prepare) {
+        // Before services are told that would prepare for nothing, such as those of Asio.
+        scheduler_->refuse_fork_among_threads();
+    }
+    execution_context::notify_fork(event);
+}
 
 rung::backend io_context::backend() const noexcept { return scheduler_->backend(); }
 rung::statistics io_context::statistics() const noexcept { return scheduler_->statistics(); }

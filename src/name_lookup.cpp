@@ -92,6 +92,8 @@ public:
     explicit lookup_pool(boost::asio::execution_context& c) : service(c) {}
     ~lookup_pool() override { join(); }
 
+    /// Waits for the threads to end, each with the lookup that it is at.
+    void join();
     /// Whether this is a child process, in which the threads and what they work on do not exist.
     bool left_behind() const noexcept { return generation_ != fork_generation(); }
 
@@ -105,7 +107,6 @@ private:
     void shutdown() override;
     void notify_fork(boost::asio::execution_context::fork_event event) override;
     void add_thread(scheduler& s);
-    void join();
     void serve(scheduler& s);
     static void leave(lookup_operation* op) noexcept;
     static void end(scheduler& s, lookup_operation* op) noexcept;
@@ -156,7 +157,7 @@ void lookup_pool::start(scheduler& s, lookup_list& list, lookup_operation* op,
     (first_ == nullptr ? first_ : last_->next) = op->question;
     last_ = op->question.get();
     ++waiting_;
-    if (waiting_ > idle_ && threads_.size() < s.options().resolver_threads) {
+    if (!stopping_ && waiting_ > idle_ && threads_.size() < s.options().resolver_threads) {
         add_thread(s);
     }
     asked_.notify_one();
@@ -272,7 +273,6 @@ void lookup_pool::unlink(cancel_link& link) noexcept {
     }
 }
 
-/// Waits for the threads to end, each with the lookup that it is at.
 void lookup_pool::join() {
     if (left_behind()) {
         for (std::thread& t : threads_) {
@@ -310,8 +310,7 @@ void lookup_pool::shutdown() {
 
 void lookup_pool::notify_fork(boost::asio::execution_context::fork_event event) {
     if (event == boost::asio::execution_context::fork_prepare) {
-        join();
-        return;
+        return;  // see end_lookup_threads()
     }
     generation_ = fork_generation();  // the threads have ended before
     const std::lock_guard lock(mutex_);
@@ -322,6 +321,13 @@ void lookup_pool::notify_fork(boost::asio::execution_context::fork_event event) 
 }
 
 }  // namespace
+
+void end_lookup_threads(io_context& context) {
+    boost::asio::execution_context& c = context;
+    if (boost::asio::has_service<lookup_pool>(c)) {
+        boost::asio::use_service<lookup_pool>(c).join();
+    }
+}
 
 namespace lookups {
 

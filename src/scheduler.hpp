@@ -64,12 +64,14 @@ public:
     void shutdown() noexcept;
 
     // Around a fork; see scheduler_fork.cpp. Each may throw `system_error`.
+    void refuse_fork_among_threads();
     void prepare_fork();
     void go_on_as_parent() noexcept;
     void go_on_as_child();
 
     // For guests; see guests.cpp.
     void watch(guest_events* guests) noexcept;
+    void expect_guests() noexcept { quiet_guests_ = quiet_guests::unlikely; }
     void leave_guests_to_asio() noexcept { guest_thread_ = true; }
     bool several_threads() noexcept;
     bool nothing_else(std::uint64_t own) noexcept;
@@ -115,6 +117,7 @@ private:
     void share_work() noexcept;
     void wake() noexcept;
     void wake_if_asleep() noexcept;
+    void note_foreign_work() noexcept;
     void post_elsewhere(operation* op) noexcept;
     void drain_inbox() noexcept;
     void pass(lock_guard& lock) noexcept;
@@ -127,6 +130,7 @@ private:
     void sleep(running_thread& self, lock_guard& lock, std::int64_t now_ns, std::int64_t until_ns);
     bool may_leave_ring() const noexcept;
     int sleep_outside(std::int64_t until_ns) noexcept;
+    bool look_for_guests(lock_guard& lock);
     bool follow(running_thread& self, std::int64_t deadline_ns);
 
     // scheduler_threads.cpp
@@ -166,7 +170,14 @@ private:
     void destroy_handlers() noexcept;
     static void check(const io_context_options& options);
     void make_event();
-    void refuse_fork_among_threads() const;
+    void check_fork() const;
+
+    /// Whether there may be guests that nobody has told us of; see has_quiet_guests().
+    enum class quiet_guests : std::uint8_t {
+        ruled_out,  // we watch, or Asio does
+        unlikely,   // no work has been begun since we looked for them
+        possible
+    };
 
     struct counters {
         std::uint64_t submissions = 0;
@@ -219,7 +230,8 @@ private:
 
     // Any thread, atomic.
     alignas(64) std::atomic<bool> stopped_{false};
-    std::atomic<std::int64_t> owner_work_{0};                // written under mutex_ by its owner
+    std::atomic<std::int64_t> owner_work_{0};  // written under mutex_ by its owner
+    std::atomic<quiet_guests> quiet_guests_{quiet_guests::ruled_out};
     alignas(64) std::atomic<std::int64_t> foreign_work_{0};  // by everybody else
     std::atomic<std::uint64_t> wake_ups_{0};  // the last of what a wake-up touches here
     std::atomic<std::uint32_t> on_futex_{0};  // 1: the loop sleeps on this word, not in the ring
@@ -237,6 +249,9 @@ private:
 /// Tells the engine of `notify_fork`. To be called before there are services that use the engine,
 /// which are prepared before it, and told after it.
 void watch_forks(io_context& context, scheduler& s);
+
+/// Ends the helper threads of the context's resolvers, until the fork is over.
+void end_lookup_threads(io_context& context);
 
 /// One activation of `run…`, `poll…` or `shutdown` on this thread.
 class running_thread : public thread_state {

@@ -2,7 +2,8 @@
 ///
 /// Rings and what is in them stay with the parent's memory, which the child does not have. So the
 /// kernel gives every operation back before the fork, as it does when a thread exits, and each
-/// process starts them again, the child in a ring of its own.
+/// process starts them again, the child in a ring of its own. Nothing is undone where a fork is
+/// refused, as this watch is asked last and does nothing else before it may refuse.
 
 #include <pthread.h>
 #include <unistd.h>
@@ -31,6 +32,7 @@ private:
         switch (event) {
             case boost::asio::execution_context::fork_prepare:
                 engine_.prepare_fork();
+                end_lookup_threads(engine_.context());
                 break;
             case boost::asio::execution_context::fork_parent:
                 engine_.go_on_as_parent();
@@ -59,7 +61,12 @@ unsigned fork_generation() noexcept {
     return generation.load(std::memory_order_relaxed);
 }
 
-void scheduler::refuse_fork_among_threads() const {
+void scheduler::refuse_fork_among_threads() {
+    const lock_guard lock(*this);
+    check_fork();
+}
+
+void scheduler::check_fork() const {
     for (const running_thread* t = threads_; t != nullptr; t = t->next_) {
         if (t->thread_ != &this_thread_state) {
             throw boost::system::system_error(
@@ -72,7 +79,7 @@ void scheduler::refuse_fork_among_threads() const {
 
 void scheduler::prepare_fork() {
     const lock_guard lock(*this);
-    refuse_fork_among_threads();
+    check_fork();
     while (in_kernel_ != 0 && ring_error_ == 0) {
         if (ring_->room() == 0) {
             submit();
@@ -93,7 +100,7 @@ void scheduler::go_on_as_parent() noexcept {
 
 void scheduler::go_on_as_child() {
     const lock_guard lock(*this);
-    refuse_fork_among_threads();
+    check_fork();
     if (in_kernel_ != 0) {
         throw boost::system::system_error(
             error::forked,

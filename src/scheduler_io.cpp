@@ -291,7 +291,9 @@ bool scheduler::try_again(io_operation* op, std::int32_t result) noexcept {
             break;
         case ECANCELED:  // the thread that had submitted it has exited
         case EINTR:
-            op->polling = connecting;  // which must not be begun a second time
+            // A connection must not be begun a second time, and urgent data not be asked for before
+            // it is there.
+            op->polling = connecting || (op->flags & MSG_OOB) != 0;
             ++counters_.restarts;
             return true;
         case ECONNABORTED:

@@ -179,6 +179,7 @@ bool scheduler::arm_guests() noexcept {
 void scheduler::watch(guest_events* guests) noexcept {
     const lock_guard lock(*this);
     guests_ = guests;
+    quiet_guests_.store(quiet_guests::ruled_out, std::memory_order_relaxed);
 }
 
 void scheduler::drain_inbox() noexcept {

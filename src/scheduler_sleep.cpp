@@ -16,6 +16,10 @@ constexpr std::int64_t shortest_sleep_ns = 2'000;
 }  // namespace
 
 bool scheduler::await_work(running_thread& self, lock_guard& lock, std::int64_t deadline_ns) {
+    if (quiet_guests_.load(std::memory_order_relaxed) == quiet_guests::possible &&
+        look_for_guests(lock)) {
+        return true;
+    }
     if (deadline_ns == no_wait) {
         return poll_ring(lock);
     }
@@ -90,6 +94,24 @@ int scheduler::sleep_outside(std::int64_t until_ns) noexcept {
     return 0;
 }
 
+/// Has those watched that came without a word. True if there are, after a while without the lock.
+bool scheduler::look_for_guests(lock_guard& lock) {
+    quiet_guests_.store(quiet_guests::unlikely, std::memory_order_relaxed);
+    if (!has_quiet_guests(context_)) {
+        return false;
+    }
+    lock.unlock();
+    try {
+        watch_quiet_guests(context_);
+    } catch (...) {
+        lock.lock();
+        quiet_guests_.store(quiet_guests::possible, std::memory_order_relaxed);
+        throw;
+    }
+    lock.lock();
+    return true;
+}
+
 void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t now_ns,
                       std::int64_t until_ns) {
     const bool outside = may_leave_ring();
@@ -114,8 +136,9 @@ void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t now_n
     if (!self.own_.empty() || !inbox_.sleep()) {
         return;
     }
-    // Whoever stops the loop or gives up the last work looks for a sleeper after that.
-    if (stopped_.load(std::memory_order_seq_cst) || out_of_work(&self)) {
+    // Whoever stops the loop, gives up the last work or begins some looks for a sleeper after that.
+    if (stopped_.load(std::memory_order_seq_cst) || out_of_work(&self) ||
+        quiet_guests_.load(std::memory_order_seq_cst) == quiet_guests::possible) {
         wakes_owed_ += inbox_.interrupt() ? 0 : 1;
         return;
     }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "futex.hpp"
+#include "guest_events.hpp"
 #include "scheduler.hpp"
 
 namespace rung::detail {
@@ -209,9 +210,27 @@ void scheduler::complete_now(io_operation* op, bool speculated) noexcept {
 void scheduler::work_started() noexcept {
     if (mutex_.try_lock_as_owner()) {
         add(owner_work_, 1);
+        if (quiet_guests_.load(std::memory_order_relaxed) == quiet_guests::unlikely) {
+            quiet_guests_.store(quiet_guests::possible, std::memory_order_relaxed);
+        }
         mutex_.unlock_as_owner();
     } else {
         foreign_work_.fetch_add(1, std::memory_order_relaxed);
+        if (quiet_guests_.load(std::memory_order_relaxed) != quiet_guests::ruled_out) {
+            note_foreign_work();
+        }
+    }
+}
+
+/// Work of a guest begins after the guest has come. Before it sleeps, the loop looks for those that
+/// did not say so; while it sleeps, whoever begins work does.
+void scheduler::note_foreign_work() noexcept {
+    auto before = quiet_guests::unlikely;
+    quiet_guests_.compare_exchange_strong(before, quiet_guests::possible,
+                                          std::memory_order_seq_cst,  // pairs with sleep()
+                                          std::memory_order_relaxed);
+    if (inbox_.asleep() && has_quiet_guests(context_)) {
+        wake_if_asleep();
     }
 }
 

@@ -1,5 +1,6 @@
-// What Asio composes operations of, where other tests do not: its coro, co_composed, promises,
-// groups over ranges, channels between threads, time limits.
+// What Asio composes operations of, where other tests do not: its coro, co_composed, async_compose,
+// promises, groups over ranges, channels between threads, time limits, more arguments, filters of
+// cancellation.
 
 #include <boost/asio.hpp>
 #include <boost/asio/experimental/channel.hpp>
@@ -13,6 +14,7 @@
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <rung/rung.hpp>
 #include <string>
 #include <thread>
@@ -157,6 +159,115 @@ BOOST_AUTO_TEST_CASE(a_composed_coroutine_is_cancelled_through_its_slot) {
     signal.emit(asio::cancellation_type::terminal);
     context().run();
     BOOST_TEST(ended == asio::error::operation_aborted);
+}
+
+/// Sends back what comes, twice, as a state machine that calls itself.
+struct echo_twice {
+    socket_type& socket;
+    char& byte;
+    int step = 0;
+
+    template <class Self>
+    void operator()(Self& self, error_code ec = {}, std::size_t = 0) {
+        if (ec || step == 4) {
+            self.complete(ec, step / 2);
+        } else if (step++ % 2 == 0) {
+            socket.async_receive(asio::buffer(&byte, 1), std::move(self));
+        } else {
+            socket.async_send(asio::buffer(&byte, 1), std::move(self));
+        }
+    }
+};
+template <class Token>
+auto async_echo_twice(socket_type& socket, char& byte, Token&& token) {
+    return asio::async_compose<Token, void(error_code, int)>(echo_twice{socket, byte}, token,
+                                                             socket);
+}
+
+BOOST_AUTO_TEST_CASE(a_state_machine_of_native_operations_completes_as_one) {
+    char byte = 0;
+    auto strand = asio::make_strand(context());
+    int echoed = 0;
+    async_echo_twice(near, byte,
+                     asio::bind_executor(strand, test::once([&](error_code ec, int n) {
+                                             BOOST_TEST(!ec);
+                                             BOOST_TEST(strand.running_in_this_thread());
+                                             echoed = n;
+                                         })));
+    far.send(asio::buffer("ab", 2));
+    context().run();
+    BOOST_TEST(echoed == 2);
+    char back[2] = {};
+    asio::read(far, asio::buffer(back));
+    BOOST_TEST(std::string(back, 2) == "ab");
+
+    auto future = async_echo_twice(near, byte, asio::use_future);
+    context().restart();
+    context().poll();
+    near.cancel();
+    context().run();
+    BOOST_CHECK_EXCEPTION(future.get(), boost::system::system_error,
+                          [](const boost::system::system_error& e) {
+                              return e.code() == asio::error::operation_aborted;
+                          });
+}
+
+BOOST_AUTO_TEST_CASE(more_arguments_go_before_and_after_those_of_an_operation) {
+    char byte = 0;
+    const auto owned = std::make_shared<int>(5);
+    const std::weak_ptr<int> watch = owned;
+    far.send(asio::buffer("x", 1));
+    near.async_receive(
+        asio::buffer(&byte, 1),
+        asio::consign(
+            asio::append(asio::prepend(test::once([&](int before, error_code ec, std::size_t n,
+                                                      const std::string& after) {
+                                           BOOST_TEST(before == 1);
+                                           BOOST_TEST(!ec);
+                                           BOOST_TEST(n == 1U);
+                                           BOOST_TEST(after == "after");
+                                           BOOST_TEST(watch.use_count() == 2);
+                                       }),
+                                       1),
+                         std::string("after")),
+            owned));
+    context().run();
+    BOOST_TEST(byte == 'x');
+    BOOST_TEST(watch.use_count() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_coroutine_decides_which_cancellations_reach_a_native_operation) {
+    using types = asio::cancellation_type;
+    const auto ends = [&](auto filter, types type) {
+        asio::cancellation_signal signal;
+        bool ended = false;
+        asio::co_spawn(
+            context(),
+            [&]() -> asio::awaitable<void> {
+                co_await asio::this_coro::reset_cancellation_state(filter);
+                co_await asio::this_coro::throw_if_cancelled(false);
+                char byte = 0;
+                co_await near.async_receive(asio::buffer(&byte, 1),
+                                            asio::as_tuple(asio::use_awaitable));
+                ended = true;
+            },
+            asio::bind_cancellation_slot(signal.slot(), asio::detached));
+        context().restart();
+        context().poll();
+        signal.emit(type);
+        context().poll();
+        const bool by_signal = ended;
+        near.cancel();
+        context().run();
+        BOOST_TEST(ended);
+        return by_signal;
+    };
+    BOOST_TEST(!ends(asio::disable_cancellation(), types::terminal));
+    BOOST_TEST(ends(asio::enable_terminal_cancellation(), types::terminal));
+    BOOST_TEST(!ends(asio::enable_terminal_cancellation(), types::total));
+    BOOST_TEST(ends(asio::enable_partial_cancellation(), types::partial));
+    BOOST_TEST(!ends(asio::enable_partial_cancellation(), types::total));
+    BOOST_TEST(ends(asio::enable_total_cancellation(), types::total));
 }
 
 BOOST_AUTO_TEST_CASE(a_promise_starts_at_once_and_is_waited_for_later) {

@@ -124,6 +124,33 @@ RUNG_RIVAL_CASE(a_write_to_a_full_pipe_waits) {
     BOOST_TEST((in == much));
 }
 
+RUNG_RIVAL_CASE(more_buffers_than_one_call_takes_arrive_whole) {
+    const std::string out = pattern(20'000);
+    std::string in(out.size(), '\0');
+    std::vector<asio::const_buffer> from;
+    std::vector<asio::mutable_buffer> to;
+    for (std::size_t at = 0; at < out.size(); at += 10) {  // 2,000, where the system takes 1,024
+        from.push_back(asio::buffer(&out[at], 10));
+        to.push_back(asio::buffer(&in[at], 10));
+    }
+    auto [r, w] = pipe_pair(loop);
+    outcome some;
+    w.async_write_some(from, into(some));
+    loop.run();
+    BOOST_TEST(some == done(64 * 10));
+    r.async_read_some(to, into(some = {}));
+    loop.run();
+    BOOST_TEST(some == done(64 * 10));
+    outcome written;
+    outcome got;
+    asio::async_read(r, to, into(got));
+    asio::async_write(w, from, into(written));
+    loop.run();
+    BOOST_TEST(written == done(out.size()));
+    BOOST_TEST(got == done(out.size()));
+    BOOST_TEST((in == out));
+}
+
 RUNG_RIVAL_CASE(a_write_without_a_reader_fails) {
     ::signal(SIGPIPE, SIG_IGN);
     auto [r, w] = pipe_pair(loop);

@@ -1,9 +1,12 @@
 // Objects that go from one context to another, with what is under way on them.
 
+#include <sys/eventfd.h>
+
 #include <boost/asio/basic_datagram_socket.hpp>
 #include <boost/asio/connect_pipe.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/udp.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/readable_pipe.hpp>
 #include <boost/asio/writable_pipe.hpp>
 
@@ -73,6 +76,56 @@ RUNG_RIVAL_CASE(so_does_a_pipe) {
     end.write_some(asio::buffer("abc", 3));
     run_to_end(other);
     BOOST_TEST(goes_on == done(3));
+    here.close();
+}
+
+RUNG_RIVAL_CASE(and_an_acceptor) {
+    typename Loop::context_type other;
+    auto here = listener(loop);
+    typename Loop::tcp_acceptor there(other, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
+    const tcp::endpoint endpoint = there.local_endpoint();
+    outcome ended;
+    outcome goes_on;
+    typename Loop::tcp_socket unused(loop.context());
+    typename Loop::tcp_socket accepted(other);
+    here.async_accept(unused, into(ended));
+    there.async_accept(accepted, into(goes_on));
+    loop.poll();
+    other.poll();
+    here = std::move(there);
+    BOOST_TEST((here.get_executor() == other.get_executor()));
+    BOOST_TEST(here.local_endpoint() == endpoint);
+    loop.run();
+    BOOST_TEST(ended == failed(error::operation_aborted));
+    typename Loop::tcp_socket client(loop.context());
+    client.connect(endpoint);
+    run_to_end(other);
+    BOOST_TEST(goes_on == done());
+    BOOST_TEST(accepted.remote_endpoint() == client.local_endpoint());
+    accepted.close();
+    here.close();
+}
+
+RUNG_RIVAL_CASE(and_a_descriptor) {
+    typename Loop::context_type other;
+    using descriptor = asio::posix::basic_stream_descriptor<typename Loop::executor_type>;
+    descriptor here(loop.context(), ::eventfd(0, 0));
+    descriptor there(other, ::eventfd(0, 0));
+    std::uint64_t n = 0;
+    outcome ended;
+    outcome goes_on;
+    here.async_wait(here.wait_read, into(ended));
+    there.async_read_some(asio::buffer(&n, sizeof n), into(goes_on));
+    loop.poll();
+    other.poll();
+    here = std::move(there);
+    loop.run();
+    BOOST_TEST(ended == failed(error::operation_aborted));
+    const std::uint64_t seven = 7;
+    here.write_some(asio::buffer(&seven, sizeof seven));
+    run_to_end(other);
+    BOOST_TEST(goes_on == done(sizeof n));
+    BOOST_TEST(n == 7U);
     here.close();
 }
 

@@ -260,4 +260,79 @@ BOOST_AUTO_TEST_CASE(no_fork_while_another_thread_runs_the_context) {
     other.join();
 }
 
+/// A context that another thread runs, so that it cannot fork.
+struct run_elsewhere {
+    rung::io_context context;
+    asio::executor_work_guard<rung::executor> work = asio::make_work_guard(context);
+    std::thread other{[this] { context.run(); }};
+
+    ~run_elsewhere() {
+        context.stop();
+        other.join();
+    }
+    /// Gives up the fork as it is refused.
+    void refuse() {
+        std::promise<void> running;
+        asio::post(context, [&] { running.set_value(); });
+        running.get_future().wait();
+        BOOST_CHECK_THROW(context.notify_fork(context_base::fork_prepare),
+                          boost::system::system_error);
+    }
+};
+
+template <class Resolver>
+bool answers(Resolver& resolver) {
+    auto results = resolver.async_resolve("localhost", "80", asio::use_future);
+    return results.wait_for(10s) == std::future_status::ready && !results.get().empty();
+}
+
+BOOST_AUTO_TEST_CASE(lookups_go_on_after_a_fork_that_was_refused) {
+    run_elsewhere r;
+    rung::native<tcp::resolver> resolver(r.context);
+    BOOST_TEST(answers(resolver));
+    r.refuse();
+    BOOST_TEST(answers(resolver));
+    // As those do it that know of no more than an execution context.
+    BOOST_CHECK_THROW(static_cast<context_base&>(r.context).notify_fork(context_base::fork_prepare),
+                      boost::system::system_error);
+    BOOST_TEST(answers(resolver));
+}
+
+BOOST_AUTO_TEST_CASE(guests_go_on_after_a_fork_that_was_refused) {
+    run_elsewhere r;
+    tcp::resolver resolver(r.context);
+    asio::signal_set signals(r.context, SIGUSR1);
+    BOOST_TEST(answers(resolver));
+    r.refuse();
+    BOOST_TEST(answers(resolver));
+    auto signal = signals.async_wait(asio::use_future);
+    ::kill(::getpid(), SIGUSR1);
+    BOOST_REQUIRE((signal.wait_for(10s) == std::future_status::ready));
+    BOOST_TEST(signal.get() == SIGUSR1);
+}
+
+BOOST_AUTO_TEST_CASE(urgent_data_that_was_waited_for_arrives_after_the_fork) {
+    native_program p(-1);
+    rung::native<tcp::acceptor> acceptor(p.context, {asio::ip::address_v4::loopback(), 0});
+    rung::native<tcp::socket> a(p.context);
+    a.connect(acceptor.local_endpoint());
+    auto b = acceptor.accept();
+    char in = 0;
+    error_code ended = asio::error::would_block;
+    b.async_receive(asio::buffer(&in, 1), b.message_out_of_band,
+                    [&](error_code ec, std::size_t) { ended = ec; });
+    p.context.poll();
+    const process here = p.fork();
+    if (here == process::child) {
+        ::_exit(0);
+    }
+    p.context.poll();
+    BOOST_TEST(ended == asio::error::would_block);
+    a.send(asio::buffer("!", 1), a.message_out_of_band);
+    p.context.run();
+    BOOST_TEST(!ended);
+    BOOST_TEST(in == '!');
+    p.join(here, true);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,14 +1,11 @@
 /// Stock I/O objects, with an executor type that is not ours, on our loop.
 
 #include <dirent.h>
-#include <netdb.h>
 
 #include <array>
-#include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ip/udp.hpp>
 #include <boost/asio/local/connect_pair.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
@@ -16,12 +13,9 @@
 #include <boost/asio/read.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/strand.hpp>
-#include <boost/asio/use_future.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/test/unit_test.hpp>
 #include <csignal>
-#include <future>
 #include <memory>
 #include <rung/rung.hpp>
 #include <stdexcept>
@@ -148,96 +142,6 @@ BOOST_AUTO_TEST_CASE(guests_and_native_objects_speak_with_each_other) {
     BOOST_TEST(received == "from a guest");
 }
 
-BOOST_AUTO_TEST_CASE(operations_that_another_thread_starts_and_cancels_wake_the_loop) {
-    rung::io_context context;
-    auto work = asio::make_work_guard(context);
-    std::thread runner([&] { context.run(); });
-    for (int i = 0; i < 200; ++i) {
-        asio::steady_timer timer(context, 1h);
-        std::promise<error_code> ended;
-        auto end = ended.get_future();
-        timer.async_wait([&](error_code ec) { ended.set_value(ec); });
-        timer.cancel();
-        BOOST_REQUIRE((end.wait_for(10s) == std::future_status::ready));
-        BOOST_TEST(end.get() == asio::error::operation_aborted);
-
-        asio::ip::udp::socket a(context, {asio::ip::address_v4::loopback(), 0});
-        asio::ip::udp::socket b(context, {asio::ip::address_v4::loopback(), 0});
-        char in[4];
-        auto received = a.async_receive(asio::buffer(in), asio::use_future);
-        b.send_to(asio::buffer("ab", 2), a.local_endpoint());
-        BOOST_REQUIRE((received.wait_for(10s) == std::future_status::ready));
-        BOOST_TEST(received.get() == 2U);
-    }
-    work.reset();
-    runner.join();
-}
-
-BOOST_AUTO_TEST_CASE(several_threads_run_guests_handlers_at_the_same_time) {
-    rung::io_context context;
-    std::vector<std::unique_ptr<asio::steady_timer>> timers;
-    std::atomic<int> inside{0};
-    std::atomic<bool> met{false};
-    // Each handler waits for another one, so that one thread alone would never end it.
-    for (int i = 0; i < 2; ++i) {
-        timers.push_back(std::make_unique<asio::steady_timer>(context, 1ms));
-        timers.back()->async_wait([&](error_code) {
-            ++inside;
-            const auto give_up = std::chrono::steady_clock::now() + 10s;
-            while (inside < 2 && std::chrono::steady_clock::now() < give_up) {
-                std::this_thread::yield();
-            }
-            met = inside == 2;
-        });
-    }
-    std::thread other([&] { context.run(); });
-    context.run();
-    other.join();
-    BOOST_TEST(met);
-}
-
-BOOST_AUTO_TEST_CASE(a_handler_may_wait_for_what_it_starts_where_another_thread_runs) {
-    rung::io_context context;
-    asio::steady_timer first(context, 1ms);
-    bool ended = false;
-    first.async_wait([&](error_code) {
-        std::promise<void> posted;
-        asio::steady_timer second(context, 1ms);
-        second.async_wait([&](error_code) { posted.set_value(); });
-        ended = posted.get_future().wait_for(10s) == std::future_status::ready;
-    });
-    auto work = asio::make_work_guard(context);
-    std::thread other([&] { context.run(); });
-    std::thread third([&] { context.run(); });
-    std::this_thread::sleep_for(20ms);
-    work.reset();
-    context.run();
-    other.join();
-    third.join();
-    BOOST_TEST(ended);
-}
-
-BOOST_AUTO_TEST_CASE(many_timers_on_four_threads_all_end) {
-    rung::io_context context;
-    std::vector<std::unique_ptr<asio::steady_timer>> timers;
-    std::atomic<int> fired{0};
-    for (int i = 0; i < 2000; ++i) {
-        timers.push_back(std::make_unique<asio::steady_timer>(context,
-                                                              std::chrono::microseconds(i * 10)));
-        timers.back()->async_wait([&](error_code ec) { fired += ec ? 0 : 1; });
-    }
-    const test::watchdog guard([&] { context.stop(); });
-    std::vector<std::thread> threads;
-    for (int i = 0; i < 4; ++i) {
-        threads.emplace_back([&] { context.run(); });
-    }
-    for (std::thread& t : threads) {
-        t.join();
-    }
-    BOOST_TEST(!guard.expired());
-    BOOST_TEST(fired == 2000);
-}
-
 BOOST_AUTO_TEST_CASE(an_exception_leaves_run_and_the_other_guests_go_on) {
     rung::io_context context;
     std::vector<std::unique_ptr<asio::steady_timer>> timers;
@@ -332,26 +236,4 @@ BOOST_AUTO_TEST_CASE(a_context_is_destroyed_with_guests_pending_and_ready) {
         }
         BOOST_TEST(witness.use_count() == 1);
     }
-}
-
-BOOST_AUTO_TEST_CASE(strands_over_our_executor_serialise_guests) {
-    rung::io_context context;
-    asio::any_io_executor strand = asio::make_strand(context);
-    std::vector<std::unique_ptr<asio::steady_timer>> timers;
-    int inside = 0;
-    bool overlapped = false;
-    int calls = 0;
-    for (int i = 0; i < 200; ++i) {
-        timers.push_back(std::make_unique<asio::steady_timer>(strand, 1ms));
-        timers.back()->async_wait([&](error_code) {
-            overlapped = overlapped || ++inside != 1;
-            ++calls;
-            --inside;
-        });
-    }
-    std::thread other([&] { context.run(); });
-    context.run();
-    other.join();
-    BOOST_TEST(calls == 200);
-    BOOST_TEST(!overlapped);
 }

@@ -299,19 +299,4 @@ RUNG_RIVAL_CASE(a_synchronous_wait_returns_when_its_socket_is_ready) {
     });
 }
 
-RUNG_RIVAL_CASE(out_of_band_data_is_announced_and_read_apart) {
-    for (const asio::ip::address& address : loopbacks()) {
-        auto [a, b] = tcp_pair(loop, address);
-        a.send(asio::buffer("ab", 2));
-        a.send(asio::buffer("!", 1), a.message_out_of_band);
-        b.wait(b.wait_error);
-        char in[4] = {};
-        BOOST_TEST(!b.at_mark());
-        BOOST_TEST(b.receive(asio::buffer(in, 1), b.message_out_of_band) == 1U);
-        BOOST_TEST(in[0] == '!');
-        BOOST_TEST(b.receive(asio::buffer(in, 4)) == 2U);
-        BOOST_TEST(b.at_mark());
-    }
-}
-
 }  // namespace

@@ -130,6 +130,10 @@ public:
     /// Lets `run…` and `poll…` run again after they stopped.
     void restart();
 
+    /// Tells every service of a fork, as Asio's member of that name; see above. One that is refused
+    /// changes nothing.
+    void notify_fork(fork_event event);
+
     /// The backend in use. Never throws.
     rung::backend backend() const noexcept;
     /// A snapshot of the counters. Never throws.

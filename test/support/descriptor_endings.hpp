@@ -57,18 +57,23 @@ private:
     char in_[8] = {};
 };
 
-template <class Loop>
-class writing_pipe : private pipe_operation<Loop> {
+/// To a pipe as such (`Plain` false) or as a descriptor.
+template <class Loop, bool Plain>
+class writing : private pipe_operation<Loop> {
 public:
-    writing_pipe(Loop& l, ending e) : pipe_operation<Loop>(l, e), block_(pattern(4'096)) {
+    writing(Loop& l, ending e)
+        : pipe_operation<Loop>(l, e), plain_(l.context()), block_(pattern(4'096)) {
         const int fd = this->target_.native_handle();
         ::fcntl(fd, F_SETFL, O_NONBLOCK);
         while (::write(fd, block_.data(), block_.size()) > 0) {
         }
+        if constexpr (Plain) {
+            plain_.assign(this->target_.release());
+        }
     }
     template <class Token>
     auto start(Token&& token) {
-        return this->target_.async_write_some(asio::buffer(block_), std::forward<Token>(token));
+        return target().async_write_some(asio::buffer(block_), std::forward<Token>(token));
     }
     void cause() {
         if (this->ending_ == ending::success) {
@@ -77,7 +82,7 @@ public:
         } else if (this->ending_ == ending::failure) {
             this->source_.close();
         } else {
-            this->target_.cancel();
+            target().cancel();
         }
     }
     bool expects(error_code ec) const {
@@ -85,8 +90,21 @@ public:
     }
 
 private:
+    auto& target() {
+        if constexpr (Plain) {
+            return plain_;
+        } else {
+            return this->target_;
+        }
+    }
+
+    descriptor_of<Loop> plain_;
     std::string block_;
 };
+template <class Loop>
+using writing_pipe = writing<Loop, false>;
+template <class Loop>
+using writing_descriptor = writing<Loop, true>;
 
 /// A terminal as a descriptor (`Serial` false) or as a serial port, which its far end hangs up.
 template <class Loop, bool Serial>

@@ -37,13 +37,19 @@ inline bool is_expected(ending e, error_code ec, std::initializer_list<error_cod
     }
 }
 
-template <class Loop>
-class receiving {
+/// With flags (`Flags` true) or in the form that has none.
+template <class Loop, bool Flags>
+class receiving_stream {
 public:
-    receiving(Loop& l, ending e) : ending_(e), pair_(local_pair(l)) {}
+    receiving_stream(Loop& l, ending e) : ending_(e), pair_(local_pair(l)) {}
     template <class Token>
     auto start(Token&& token) {
-        return pair_.second.async_receive(asio::buffer(in_), std::forward<Token>(token));
+        if constexpr (Flags) {
+            return pair_.second.async_receive(asio::buffer(in_), asio::socket_base::message_peek,
+                                              std::forward<Token>(token));
+        } else {
+            return pair_.second.async_receive(asio::buffer(in_), std::forward<Token>(token));
+        }
     }
     void cause() {
         if (ending_ == ending::success) {
@@ -64,11 +70,15 @@ private:
     std::pair<typename Loop::local_socket, typename Loop::local_socket> pair_;
     char in_[8] = {};
 };
-
 template <class Loop>
-class sending {
+using receiving = receiving_stream<Loop, false>;
+template <class Loop>
+using receiving_with_flags = receiving_stream<Loop, true>;
+
+template <class Loop, bool Flags>
+class sending_stream {
 public:
-    sending(Loop& l, ending e) : ending_(e), pair_(local_pair(l)), block_(pattern(65'536)) {
+    sending_stream(Loop& l, ending e) : ending_(e), pair_(local_pair(l)), block_(pattern(65'536)) {
         pair_.first.non_blocking(true);
         error_code ec;
         while (!ec) {
@@ -79,7 +89,11 @@ public:
     auto start(Token&& token) {
         const std::array<asio::const_buffer, 2> two{asio::buffer(block_, 1'000),
                                                     asio::buffer(block_)};
-        return pair_.first.async_write_some(two, std::forward<Token>(token));
+        if constexpr (Flags) {
+            return pair_.first.async_send(two, 0, std::forward<Token>(token));
+        } else {
+            return pair_.first.async_write_some(two, std::forward<Token>(token));
+        }
     }
     void cause() {
         if (ending_ == ending::success) {
@@ -101,6 +115,10 @@ private:
     std::string block_;
     std::size_t sent_ = 0;
 };
+template <class Loop>
+using sending = sending_stream<Loop, false>;
+template <class Loop>
+using sending_with_flags = sending_stream<Loop, true>;
 
 template <class Loop>
 class waiting {
@@ -231,14 +249,16 @@ protected:
     Object object_;
 };
 
-template <class Loop>
-class expiring : public awaiting<typename Loop::timer> {
+template <class Loop, class Clock>
+class expiring_on : public awaiting<typename Loop::template timer_of<Clock>> {
 public:
-    expiring(Loop& l, ending e)
-        : awaiting<typename Loop::timer>(e, l.context(),
-                                         e == ending::success ? std::chrono::nanoseconds(200'000)
-                                                              : std::chrono::hours(1)) {}
+    expiring_on(Loop& l, ending e)
+        : awaiting<typename Loop::template timer_of<Clock>>(
+              e, l.context(),
+              e == ending::success ? std::chrono::microseconds(200) : std::chrono::hours(1)) {}
 };
+template <class Loop>
+using expiring = expiring_on<Loop, std::chrono::steady_clock>;
 
 /// Eight bytes by as many receives as it takes.
 template <class Loop>

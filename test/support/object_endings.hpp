@@ -12,6 +12,7 @@
 #include <csignal>
 
 #include "descriptor_endings.hpp"
+#include "wait_endings.hpp"
 
 /// As endings.hpp, for datagrams, names, signals and deadlines; and the table of all operations.
 namespace test {
@@ -19,13 +20,14 @@ namespace test {
 template <class Loop, class Protocol>
 using datagram_of = asio::basic_datagram_socket<Protocol, typename Loop::executor_type>;
 
-/// A datagram with its sender, from a socket connected to nobody, or to a port where nobody is.
-template <class Loop>
-class receiving_from {
+/// A datagram, with its sender (`Sender` true) or without, from a socket connected to nobody, or to a
+/// port where nobody is.
+template <class Loop, bool Sender>
+class receiving_datagram {
     using udp = asio::ip::udp;
 
 public:
-    receiving_from(Loop& l, ending e)
+    receiving_datagram(Loop& l, ending e)
         : ending_(e),
           socket_(l.context(), here()),
           peer_(l.context(), here()),
@@ -37,7 +39,12 @@ public:
     }
     template <class Token>
     auto start(Token&& token) {
-        return socket_.async_receive_from(asio::buffer(in_), sender_, std::forward<Token>(token));
+        if constexpr (Sender) {
+            return socket_.async_receive_from(asio::buffer(in_), sender_,
+                                              std::forward<Token>(token));
+        } else {
+            return socket_.async_receive(asio::buffer(in_), std::forward<Token>(token));
+        }
     }
     void cause() {
         if (ending_ == ending::success) {
@@ -51,7 +58,7 @@ public:
     bool expects(error_code ec) const {
         return is_expected(ending_, ec, {asio::error::connection_refused}) &&
                (ending_ != ending::success ||
-                (std::string(in_, 3) == "abc" && sender_ == peer_endpoint_));
+                (std::string(in_, 3) == "abc" && (!Sender || sender_ == peer_endpoint_)));
     }
 
 private:
@@ -64,6 +71,10 @@ private:
     udp::endpoint sender_;
     char in_[8] = {};
 };
+template <class Loop>
+using receiving_from = receiving_datagram<Loop, true>;
+template <class Loop>
+using receiving_from_peer = receiving_datagram<Loop, false>;
 
 /// A datagram to a peer whose queue is full.
 template <class Loop>
@@ -179,25 +190,41 @@ private:
     char in_[3] = {};
 };
 
-/// A name that needs no server. That cannot be cancelled: it succeeds, too.
-template <class Loop>
-class resolving {
+/// A name that needs no server, or (`Reverse` true) that of this machine, which cannot fail. Nobody
+/// cancels them: they succeed, too, unless an end of another kind comes first.
+template <class Loop, bool Reverse>
+class looking_up {
 public:
-    resolving(Loop& l, ending e) : ending_(e), resolver_(l.context()) {}
+    static constexpr bool may_succeed_in_any_case = true;
+
+    looking_up(Loop& l, ending e) : ending_(e), resolver_(l.context()) {}
     template <class Token>
     auto start(Token&& token) {
-        return resolver_.async_resolve(ending_ == ending::failure ? "no number" : "127.0.0.1", "80",
-                                       tcp::resolver::numeric_host, std::forward<Token>(token));
+        if constexpr (Reverse) {
+            return resolver_.async_resolve({asio::ip::address_v4::loopback(), 80},
+                                           std::forward<Token>(token));
+        } else {
+            return resolver_.async_resolve(ending_ == ending::failure ? "no number" : "127.0.0.1",
+                                           "80", tcp::resolver::numeric_host,
+                                           std::forward<Token>(token));
+        }
     }
     void cause() {}
     bool expects(error_code ec) const {
-        return ending_ == ending::failure ? ec == asio::error::host_not_found : !ec;
+        if (ending_ == ending::cancellation && Reverse && ec == asio::error::operation_aborted) {
+            return true;
+        }
+        return !Reverse && ending_ == ending::failure ? ec == asio::error::host_not_found : !ec;
     }
 
 private:
     ending ending_;
     asio::ip::basic_resolver<tcp, typename Loop::executor_type> resolver_;
 };
+template <class Loop>
+using resolving = looking_up<Loop, false>;
+template <class Loop>
+using resolving_address = looking_up<Loop, true>;
 
 template <class Loop>
 class awaiting_signal : public awaiting<asio::basic_signal_set<typename Loop::executor_type>> {
@@ -237,16 +264,27 @@ void for_each_operation(Body body) {
         }
     };
     for_each_basic_operation<Loop>(each);
+    each(std::type_identity<receiving_with_flags<Loop>>{}, "a stream's async_receive with flags");
+    each(std::type_identity<sending_with_flags<Loop>>{}, "a stream's async_send with flags");
+    each(std::type_identity<waiting_to_write<Loop>>{}, "a socket's async_wait to write");
+    each(std::type_identity<waiting_to_accept<Loop>>{}, "an acceptor's async_wait");
+    each(std::type_identity<waiting_for_datagram<Loop>>{}, "a datagram socket's async_wait");
+    each(std::type_identity<connecting_datagrams<Loop>>{}, "a datagram socket's async_connect");
     each(std::type_identity<receiving_from<Loop>>{}, "async_receive_from");
+    each(std::type_identity<receiving_from_peer<Loop>>{}, "a datagram socket's async_receive");
     each(std::type_identity<sending_datagram<Loop>>{}, "a datagram socket's async_send");
     each(std::type_identity<sending_to<Loop>>{}, "async_send_to");
     each(std::type_identity<receiving_packet<Loop>>{}, "async_receive with flags");
     each(std::type_identity<reading_pipe<Loop>>{}, "a pipe's async_read_some");
     each(std::type_identity<writing_pipe<Loop>>{}, "a pipe's async_write_some");
     each(std::type_identity<reading_descriptor<Loop>>{}, "a descriptor's async_read_some");
+    each(std::type_identity<writing_descriptor<Loop>>{}, "a descriptor's async_write_some");
     each(std::type_identity<reading_serial_port<Loop>>{}, "a serial port's async_read_some");
     each(std::type_identity<waiting_for_descriptor<Loop>>{}, "a descriptor's async_wait");
     each(std::type_identity<resolving<Loop>>{}, "async_resolve");
+    each(std::type_identity<resolving_address<Loop>>{}, "async_resolve of an address");
+    each(std::type_identity<expiring_on<Loop, std::chrono::system_clock>>{},
+         "a system timer's async_wait");
     each(std::type_identity<awaiting_signal<Loop>>{}, "a signal set's async_wait");
     each(std::type_identity<awaiting_deadline<Loop>>{}, "a deadline timer's async_wait");
 }

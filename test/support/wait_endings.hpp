@@ -1,0 +1,150 @@
+#pragma once
+
+#include <boost/asio/basic_datagram_socket.hpp>
+#include <boost/asio/ip/udp.hpp>
+
+#include "endings.hpp"
+
+/// As endings.hpp, for waits until something else would not wait, and for the other operations that
+/// transfer nothing.
+namespace test {
+
+/// For room in a stream that is full.
+template <class Loop>
+class waiting_to_write {
+public:
+    waiting_to_write(Loop& l, ending e) : ending_(e), pair_(local_pair(l)) {
+        const std::string block = pattern(65'536);
+        pair_.first.non_blocking(true);
+        error_code ec;
+        while (!ec) {
+            sent_ += pair_.first.send(asio::buffer(block), 0, ec);
+        }
+        if (e == ending::failure) {
+            pair_.first.close();
+        }
+    }
+    template <class Token>
+    auto start(Token&& token) {
+        return pair_.first.async_wait(asio::socket_base::wait_write, std::forward<Token>(token));
+    }
+    void cause() {
+        if (ending_ == ending::success) {
+            std::string in(sent_, '\0');
+            asio::read(pair_.second, asio::buffer(in));
+        } else if (ending_ == ending::cancellation) {
+            pair_.first.cancel();
+        }
+    }
+    bool expects(error_code ec) const {
+        return is_expected(ending_, ec, {asio::error::bad_descriptor});
+    }
+
+private:
+    ending ending_;
+    std::pair<typename Loop::local_socket, typename Loop::local_socket> pair_;
+    std::size_t sent_ = 0;
+};
+
+/// For a connection.
+template <class Loop>
+class waiting_to_accept {
+public:
+    waiting_to_accept(Loop& l, ending e)
+        : ending_(e), acceptor_(listener(l)), client_(l.context()) {
+        there_ = acceptor_.local_endpoint();
+        if (e == ending::failure) {
+            acceptor_.close();
+        }
+    }
+    template <class Token>
+    auto start(Token&& token) {
+        return acceptor_.async_wait(asio::socket_base::wait_read, std::forward<Token>(token));
+    }
+    void cause() {
+        if (ending_ == ending::success) {
+            client_.connect(there_);
+        } else if (ending_ == ending::cancellation) {
+            acceptor_.cancel();
+        }
+    }
+    bool expects(error_code ec) const {
+        return is_expected(ending_, ec, {asio::error::bad_descriptor});
+    }
+
+private:
+    ending ending_;
+    typename Loop::tcp_acceptor acceptor_;
+    typename Loop::tcp_socket client_;
+    tcp::endpoint there_;
+};
+
+/// A datagram socket on a free port of loopback.
+template <class Loop>
+auto bound_datagram_socket(Loop& l) {
+    using udp = asio::ip::udp;
+    return asio::basic_datagram_socket<udp, typename Loop::executor_type>(
+        l.context(), udp::endpoint(asio::ip::address_v4::loopback(), 0));
+}
+
+/// For a datagram.
+template <class Loop>
+class waiting_for_datagram {
+public:
+    waiting_for_datagram(Loop& l, ending e)
+        : ending_(e), socket_(bound_datagram_socket(l)), peer_(bound_datagram_socket(l)) {
+        there_ = socket_.local_endpoint();
+        if (e == ending::failure) {
+            socket_.close();
+        }
+    }
+    template <class Token>
+    auto start(Token&& token) {
+        return socket_.async_wait(asio::socket_base::wait_read, std::forward<Token>(token));
+    }
+    void cause() {
+        if (ending_ == ending::success) {
+            peer_.send_to(asio::buffer("abc", 3), there_);
+        } else if (ending_ == ending::cancellation) {
+            socket_.cancel();
+        }
+    }
+    bool expects(error_code ec) const {
+        return is_expected(ending_, ec, {asio::error::bad_descriptor});
+    }
+
+private:
+    ending ending_;
+    asio::basic_datagram_socket<asio::ip::udp, typename Loop::executor_type> socket_;
+    asio::basic_datagram_socket<asio::ip::udp, typename Loop::executor_type> peer_;
+    asio::ip::udp::endpoint there_;
+};
+
+/// To another socket, at once; or to an address of another family.
+template <class Loop>
+class connecting_datagrams {
+    using udp = asio::ip::udp;
+
+public:
+    connecting_datagrams(Loop& l, ending e)
+        : ending_(e), socket_(bound_datagram_socket(l)), peer_(bound_datagram_socket(l)) {}
+    template <class Token>
+    auto start(Token&& token) {
+        const auto there = ending_ == ending::failure
+                               ? udp::endpoint(asio::ip::address_v6::loopback(), 9)
+                               : peer_.local_endpoint();
+        return socket_.async_connect(there, std::forward<Token>(token));
+    }
+    void cause() {}
+    bool expects(error_code ec) const {
+        return ec == (ending_ == ending::failure ? asio::error::address_family_not_supported
+                                                 : error_code());
+    }
+
+private:
+    ending ending_;
+    asio::basic_datagram_socket<udp, typename Loop::executor_type> socket_;
+    asio::basic_datagram_socket<udp, typename Loop::executor_type> peer_;
+};
+
+}  // namespace test
