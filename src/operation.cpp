@@ -127,42 +127,67 @@ void operation_core::part(watch_link& link) noexcept {
     }
 }
 
+/// Takes those who do not know of the change yet. Under the core's lock.
+void operation_core::gather(std::uint32_t number, watchers_to_tell& told) noexcept {
+    bool interested = false;
+    operation_watcher* next = nullptr;
+    for (operation_watcher* w = first_; w != nullptr; w = next) {
+        next = w->after;
+        if (w->what == operation_watcher::wants::end) {
+            continue;
+        }
+        // One that came after the change knows of it.
+        const bool news = static_cast<std::int32_t>(w->since - number) < 0;
+        interested |= !news || w->what == operation_watcher::wants::every_change;
+        if (!news) {
+            continue;
+        }
+        if (w->what == operation_watcher::wants::next_change) {
+            unlink(*w);
+        } else {
+            w->since = number;
+            w->notify(w, operation_watcher::event::hold);
+        }
+        (w->runs_inside ? told.inside : told.elsewhere).push(w);
+    }
+    if (!interested) {
+        word_.fetch_and(~change_bit, std::memory_order_relaxed);
+    }
+}
+
+/// Tells of a change, and then of those that its watchers made meanwhile, one after the other: so
+/// no function is called within itself, and nobody is in two of these lists.
 void operation_core::tell_changed(std::uint32_t number) noexcept {
-    intrusive_queue<operation_watcher> told;
-    {
-        const std::lock_guard lock(lock_);
-        bool interested = false;
-        operation_watcher* next = nullptr;
-        for (operation_watcher* w = first_; w != nullptr; w = next) {
-            next = w->after;
-            if (w->what == operation_watcher::wants::end) {
-                continue;
-            }
-            // One that came after the change knows of it.
-            const bool news = static_cast<std::int32_t>(w->since - number) < 0;
-            interested |= !news || w->what == operation_watcher::wants::every_change;
-            if (!news) {
-                continue;
-            }
-            if (w->what == operation_watcher::wants::next_change) {
-                unlink(*w);
-            } else {
-                w->since = number;
-                w->notify(w, operation_watcher::event::hold);
-            }
-            told.push(w);
-        }
-        if (!interested) {
-            word_.fetch_and(~change_bit, std::memory_order_relaxed);
-        }
+    std::unique_lock lock(lock_);
+    if (std::exchange(telling_, true)) {
+        return;  // this change is a watcher's, and the call around us goes on with it
     }
-    while (operation_watcher* const w = told.pop()) {
-        const bool stays = w->what == operation_watcher::wants::every_change;
-        w->notify(w, operation_watcher::event::changed);
-        if (stays) {
-            w->notify(w, operation_watcher::event::let_go);
+    add_reference();  // a watcher may end the operation, and drop it
+    std::uint64_t word = 0;
+    for (std::uint32_t last = number + 1; number != last; ++number) {
+        watchers_to_tell told;
+        gather(number, told);
+        lock.unlock();
+        for (auto* const queue : {&told.elsewhere, &told.inside}) {
+            while (operation_watcher* const w = queue->pop()) {
+                const bool stays = w->what == operation_watcher::wants::every_change;
+                w->notify(w, operation_watcher::event::changed);
+                if (stays) {
+                    w->notify(w, operation_watcher::event::let_go);
+                }
+            }
         }
+        lock.lock();
+        word = word_.load(std::memory_order_acquire);
+        last = changes_of(word) + (is_final(state_of(word)) ? 0 : 1);
     }
+    telling_ = false;
+    if (is_final(state_of(word))) {
+        tell_watchers_of_end(lock);
+    } else {
+        lock.unlock();
+    }
+    release();
 }
 
 void operation_core::tell_end(std::uint64_t before) noexcept {
@@ -175,16 +200,21 @@ void operation_core::tell_end(std::uint64_t before) noexcept {
     if ((before & (end_bit | change_bit)) == 0) {
         return;
     }
-    intrusive_queue<operation_watcher> told;
-    {
-        const std::lock_guard lock(lock_);
-        for (operation_watcher* w = first_; w != nullptr; w = w->after) {
-            part(*w);
-            told.push(w);
-        }
-        first_ = nullptr;
-        last_ = nullptr;
+    std::unique_lock lock(lock_);
+    if (!telling_) {  // else it is the end that a watcher brought about
+        tell_watchers_of_end(lock);
     }
+}
+
+void operation_core::tell_watchers_of_end(std::unique_lock<short_lock>& lock) noexcept {
+    intrusive_queue<operation_watcher> told;
+    for (operation_watcher* w = first_; w != nullptr; w = w->after) {
+        part(*w);
+        told.push(w);
+    }
+    first_ = nullptr;
+    last_ = nullptr;
+    lock.unlock();
     while (operation_watcher* const w = told.pop()) {
         w->notify(w, operation_watcher::event::ended);
     }

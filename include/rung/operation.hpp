@@ -34,7 +34,8 @@ struct operation_access;
 /// A handler or function runs on its associated executor, by which it gets a priority
 /// (`asio::bind_executor`). One that was bound to no executor runs inline: in the thread that made
 /// the change, inside the producer's call, or if what it waits for has happened already, inside the
-/// call that asked. It must not throw.
+/// call that asked. It must not throw. It may change the operation in turn: who watches changes is
+/// told of that one after all have been told of this one.
 ///
 /// Dropping the operation does not cancel it. The context of an executor on which something is to
 /// be called must outlive the operation's end, unless a cancellation slot has taken that back.

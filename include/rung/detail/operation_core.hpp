@@ -4,6 +4,8 @@
 #include <boost/system/error_code.hpp>
 #include <cstdint>
 #include <exception>
+#include <mutex>
+#include <rung/detail/intrusive_queue.hpp>
 #include <rung/detail/operation.hpp>
 #include <rung/detail/short_lock.hpp>
 #include <rung/operation_state.hpp>
@@ -57,7 +59,8 @@ public:
 
     /// Called in the thread that made the change; without the core's lock, but for `hold`.
     notify_function notify;
-    wants what;
+    const wants what;
+    const bool runs_inside;   // its code runs in the thread that tells
     std::uint32_t since = 0;  // it knows of that many changes
     // Guarded by the core's lock. `next_` links those that are about to be told.
     operation_watcher* before = nullptr;
@@ -65,8 +68,8 @@ public:
     watch_link* link = nullptr;
 
 protected:
-    operation_watcher(wants w, notify_function n, function_type f, level l) noexcept
-        : operation(f, l), notify(n), what(w) {}
+    operation_watcher(wants w, bool inside, notify_function n, function_type f) noexcept
+        : operation(f, level::normal), notify(n), what(w), runs_inside(inside) {}
 };
 
 /// What is to happen when the client asks for the operation's cancellation.
@@ -205,8 +208,17 @@ private:
         return static_cast<std::uint32_t>(word >> 32);
     }
 
+    /// Those on executors are told first, so that they note a change as it was, whatever the code
+    /// of the others does about it.
+    struct watchers_to_tell {
+        intrusive_queue<operation_watcher> elsewhere;
+        intrusive_queue<operation_watcher> inside;
+    };
+
+    void gather(std::uint32_t number, watchers_to_tell& told) noexcept;
     void tell_changed(std::uint32_t number) noexcept;
     void tell_end(std::uint64_t before) noexcept;
+    void tell_watchers_of_end(std::unique_lock<short_lock>& lock) noexcept;
     void run_hook() noexcept;
     void unlink(operation_watcher& w) noexcept;
     static void part(operation_watcher& w) noexcept;
@@ -217,6 +229,7 @@ private:
     // Guarded by lock_.
     operation_watcher* first_ = nullptr;
     operation_watcher* last_ = nullptr;
+    bool telling_ = false;  // of changes
     cancel_hook* hook_ = nullptr;
     const void* hook_thread_ = nullptr;        // the one that runs the hook
     std::atomic<std::uint32_t> hook_runs_{0};  // written under lock_, awaited without

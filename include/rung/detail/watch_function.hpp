@@ -85,8 +85,8 @@ class function_watcher final : public operation_watcher {
 
 public:
     function_watcher(core_ptr<Storage> s, F&& f, delivery how)
-        : operation_watcher(wants::every_change, &function_watcher::told, &function_watcher::unused,
-                            level::normal),
+        : operation_watcher(wants::every_change, place::inline_only, &function_watcher::told,
+                            &function_watcher::unused),
           storage_(std::move(s)),
           place_(boost::asio::get_associated_executor(f)),
           how_(how),
