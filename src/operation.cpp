@@ -62,6 +62,16 @@ bool operation_core::add(operation_watcher& w, const std::uint32_t* seen) noexce
     w.before = last_;
     (last_ == nullptr ? first_ : last_->after) = &w;
     last_ = &w;
+    w.listed = true;
+    return true;
+}
+
+bool operation_core::remove(operation_watcher& w) noexcept {
+    const std::lock_guard lock(lock_);
+    if (!w.listed) {
+        return false;
+    }
+    unlink(w);
     return true;
 }
 
@@ -70,6 +80,7 @@ void operation_core::unlink(operation_watcher& w) noexcept {
     (w.after == nullptr ? last_ : w.after->before) = w.before;
     w.before = nullptr;
     w.after = nullptr;
+    w.listed = false;
     part(w);
 }
 
@@ -209,6 +220,7 @@ void operation_core::tell_end(std::uint64_t before) noexcept {
 void operation_core::tell_watchers_of_end(std::unique_lock<short_lock>& lock) noexcept {
     intrusive_queue<operation_watcher> told;
     for (operation_watcher* w = first_; w != nullptr; w = w->after) {
+        w->listed = false;
         part(*w);
         told.push(w);
     }

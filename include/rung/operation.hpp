@@ -38,7 +38,8 @@ struct operation_access;
 /// told of that one after all have been told of this one.
 ///
 /// Dropping the operation does not cancel it. The context of an executor on which something is to
-/// be called must outlive the operation's end, unless a cancellation slot has taken that back.
+/// be called must live until it was called and the producer's call that told of it has returned,
+/// unless a cancellation slot has ended a `watch`.
 /// Thread-safety: const members may be called on any thread at any time, on the same object, too;
 /// the others as usual. Memory: one block, recycled, or of the allocator given to `make_operation`.
 ///
@@ -179,7 +180,9 @@ public:
     /// A function that was bound to no executor is called inline, at each change. On an executor
     /// `delivery::latest` calls it with the newest state and progress, not more often than it comes
     /// to run; `delivery::each` with each change in order, for each of which it keeps a record.
-    /// Two calls never overlap. A cancellation slot bound to the function ends the watching.
+    /// Two calls never overlap. A cancellation slot bound to the function ends the watching: no call
+    /// begins after that, one may be under way in another thread; the executor is let go of, so that
+    /// its context may be destroyed while the operation goes on.
     template <class F>
     void watch(F&& f, delivery how = delivery::latest) const {
         detail::watch_changes(*storage_, std::forward<F>(f), how);

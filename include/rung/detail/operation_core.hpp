@@ -17,7 +17,7 @@ namespace rung::detail {
 class operation_core;
 class operation_watcher;
 
-/// Ties a watcher to the handler in a cancellation slot: each side takes the other's pointer back
+/// Ties a watcher that is told once to the handler in a cancellation slot: each side takes the other's pointer back
 /// when it ends first. It does not keep the operation alive; while `core` is there, its watcher
 /// does.
 class watch_link {
@@ -65,6 +65,7 @@ public:
     // Guarded by the core's lock. `next_` links those that are about to be told.
     operation_watcher* before = nullptr;
     operation_watcher* after = nullptr;
+    bool listed = false;
     watch_link* link = nullptr;
 
 protected:
@@ -134,6 +135,8 @@ public:
     /// Adds a watcher to the list. False, with nothing done, if what it waits for has happened: the
     /// end, or for one of changes that their number is not `*seen` any more.
     bool add(operation_watcher& w, const std::uint32_t* seen = nullptr) noexcept;
+    /// Takes it off the list. False if it is not there: it was told, or is being told, of the end.
+    bool remove(operation_watcher& w) noexcept;
     /// What `watch_link` does when it is asked to, and when it goes away.
     void dismiss(watch_link& link) noexcept;
     void part(watch_link& link) noexcept;
