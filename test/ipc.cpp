@@ -2,14 +2,16 @@
 
 #include <rung/ipc.hpp>
 
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/test/unit_test.hpp>
 #include <future>
-#include <sys/stat.h>
 #include <vector>
 
 #include "context_fixture.hpp"
+#include "contexts.hpp"
 #include "ipc_processes.hpp"
 #include "outcomes.hpp"
 #include "time_limit.hpp"
@@ -200,6 +202,62 @@ BOOST_AUTO_TEST_CASE(a_context_may_go_before_what_it_served) {
     op.wait();
     BOOST_TEST(op.error() == abandoned);
     producer.set_done(bytes_of("nobody sees it"));
+}
+
+/// Leaves this process without a descriptor that it could open, for the length of a scope.
+class no_descriptors {
+public:
+    no_descriptors() {
+        BOOST_REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
+        const int lowest_free = ::dup(0);
+        ::close(lowest_free);
+        rlimit none = before_;
+        none.rlim_cur = static_cast<rlim_t>(lowest_free);
+        BOOST_REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+    }
+    ~no_descriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+    no_descriptors(const no_descriptors&) = delete;
+    no_descriptors& operator=(const no_descriptors&) = delete;
+
+private:
+    rlimit before_{};
+};
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_server_without_descriptors_waits_until_there_are_some, Context,
+                              shared_contexts) {
+    const time_limit limit;
+    const std::string name = fresh_name();
+    Context ctx;
+    const rung::ipc::server server(ctx, name, [](bytes b) {
+        auto [source, op] = rung::make_operation<bytes, rung::ipc::progress>();
+        source.set_done(std::move(b));
+        return std::move(op);
+    });
+    ctx.poll();
+    child_process asks([&] {
+        running_context loop;
+        rung::ipc::client client(loop.context(), name);
+        if (text_of(client.start(bytes_of("x")).get()) != "x") {
+            throw std::runtime_error("no answer");
+        }
+    });
+    {
+        const no_descriptors none;
+        while (server.refused() == 0) {
+            ctx.run_for(10ms);
+        }
+        BOOST_TEST(ctx.run_for(350ms) < 20U);  // and not as often as it can
+        BOOST_TEST(server.refused() >= 2U);
+        BOOST_TEST(server.refused() < 10U);
+        BOOST_TEST(server.clients() == 0U);
+    }
+    while (server.clients() == 0) {
+        ctx.run_one_for(1s);
+    }
+    while (server.clients() != 0) {
+        ctx.run_one_for(1s);
+    }
+    BOOST_TEST(asks.wait() == 0);
 }
 
 BOOST_AUTO_TEST_CASE(a_path_of_a_dead_server_is_taken_over) {
