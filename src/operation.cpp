@@ -34,12 +34,6 @@ namespace detail {
 
 namespace {
 
-/// Something of this thread that no other has.
-const void* this_thread() noexcept {
-    static thread_local const char here = 0;
-    return &here;
-}
-
 /// The half of the word that holds the state.
 const std::atomic<std::uint32_t>* low_half(const std::atomic<std::uint64_t>& word) noexcept {
     static_assert(std::endian::native == std::endian::little);
@@ -229,66 +223,6 @@ void operation_core::tell_watchers_of_end(std::unique_lock<short_lock>& lock) no
     lock.unlock();
     while (operation_watcher* const w = told.pop()) {
         w->notify(w, operation_watcher::event::ended);
-    }
-}
-
-void operation_core::cancel() noexcept {
-    const std::uint64_t before = word_.fetch_or(cancel_bit, std::memory_order_acq_rel);
-    if ((before & hook_bit) != 0 && (before & cancel_bit) == 0 && !is_final(state_of(before))) {
-        run_hook();
-    }
-}
-
-void operation_core::set_hook(cancel_hook* hook) noexcept {
-    drop_hook();  // one at a time: the one before may be running
-    {
-        const std::lock_guard lock(lock_);
-        hook_ = hook;
-    }
-    // Either cancel() sees the hook or we see that it was called.
-    const std::uint64_t before = word_.fetch_or(hook_bit, std::memory_order_acq_rel);
-    if ((before & cancel_bit) != 0) {
-        run_hook();
-    }
-}
-
-void operation_core::run_hook() noexcept {
-    cancel_hook* hook = nullptr;
-    const void* outer = nullptr;  // a hook that gives the operation another one is this thread's
-    {
-        const std::lock_guard lock(lock_);
-        hook = std::exchange(hook_, nullptr);
-        if (hook == nullptr) {
-            return;
-        }
-        outer = std::exchange(hook_thread_, this_thread());
-        hook_runs_.store(1, std::memory_order_relaxed);
-    }
-    add_reference();  // the hook may end the operation, and what is told of that drop its handle
-    hook->act(hook, cancel_hook::action::run);
-    {
-        const std::lock_guard lock(lock_);
-        hook_thread_ = outer;
-        // Pairs with the wait in drop_hook(); in one order with the notification's look for it.
-        hook_runs_.store(outer != nullptr ? 1 : 0, std::memory_order_seq_cst);
-    }
-    hook_runs_.notify_all();
-    release();
-}
-
-void operation_core::drop_hook() noexcept {
-    cancel_hook* hook = nullptr;
-    bool runs_elsewhere = false;
-    {
-        const std::lock_guard lock(lock_);
-        hook = std::exchange(hook_, nullptr);
-        runs_elsewhere = hook_thread_ != nullptr && hook_thread_ != this_thread();
-    }
-    if (hook != nullptr) {
-        hook->act(hook, cancel_hook::action::dispose);
-    }
-    if (runs_elsewhere) {
-        hook_runs_.wait(1, std::memory_order_acquire);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <boost/test/unit_test.hpp>
 #include <memory>
 #include <rung/rung.hpp>
@@ -99,6 +100,45 @@ BOOST_AUTO_TEST_CASE(a_request_to_cancel_and_the_end_may_cross) {
             },
             [&] { e.op.cancel(); }, [&] { e.op.cancel(); });
     BOOST_TEST(calls <= rounds);
+}
+
+BOOST_AUTO_TEST_CASE(a_request_on_an_executor_and_the_end_may_cross) {
+    asio::thread_pool pool(2);
+    ends<int> e;
+    std::unique_ptr<int> guarded;  // as above
+    std::atomic<int> calls{0};
+    at_once([&] { e.renew(); }, [&] {},
+            [&] {
+                guarded = std::make_unique<int>(1);
+                e.source.on_cancel(asio::bind_executor(pool, [&] { calls += *guarded; }));
+                if (calls % 2 == 0) {
+                    std::this_thread::yield();
+                }
+                e.source.set_done(1);
+                guarded.reset();  // the callback must be over, or never begin
+            },
+            [&] { e.op.cancel(); });
+    pool.join();
+    BOOST_TEST(calls <= rounds);
+}
+
+BOOST_AUTO_TEST_CASE(a_function_on_an_executor_may_be_replaced_at_any_time) {
+    asio::thread_pool pool(2);
+    ends<int> e;
+    std::unique_ptr<int> guarded;  // what the first function refers to
+    std::atomic<int> first{0};
+    std::atomic<int> second{0};
+    at_once([&] { e.renew(); }, [&] { e.source = {}; },
+            [&] {
+                guarded = std::make_unique<int>(1);
+                e.source.on_cancel(asio::bind_executor(pool, [&] { first += *guarded; }));
+                e.source.on_cancel([&] { ++second; });
+                guarded.reset();
+            },
+            [&] { e.op.cancel(); });
+    pool.join();
+    BOOST_TEST(first <= rounds);
+    BOOST_TEST(second == rounds);
 }
 
 BOOST_AUTO_TEST_CASE(a_callback_that_comes_with_the_request_is_called) {

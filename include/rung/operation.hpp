@@ -289,8 +289,9 @@ public:
     }
     /// Runs `f()` when the client asks for the end; now, if it has. Once at most, in the thread
     /// that asks or on the function's associated executor; never after the end, for which the
-    /// source waits if it runs in another thread. A second function replaces the first. It must not
-    /// throw.
+    /// source waits if it runs in another thread, on an executor, too: `f` must not wait for that
+    /// thread. A second function replaces the first, for which it waits in the same way, and which
+    /// does not run any more. It must not throw.
     template <class F>
     void on_cancel(F&& f) {
         if (usable()) {

@@ -88,6 +88,29 @@ protected:
     ~cancel_hook() = default;
 };
 
+/// A call of what is to happen when the client asks for the cancellation, for which the end of the
+/// operation waits unless it is within the call.
+class hook_run {
+public:
+    explicit hook_run(operation_core& core) noexcept;
+    hook_run(const hook_run&) = delete;
+    hook_run& operator=(const hook_run&) = delete;
+    ~hook_run();
+
+    /// Begins a call that was put off. False if the operation has ended meanwhile, or the hook of
+    /// that number is not the last any more: then there must be none.
+    bool begin_late(std::uint32_t number) noexcept;
+
+private:
+    friend class operation_core;
+    void begin() noexcept;
+
+    operation_core& core_;
+    const void* const thread_;
+    hook_run* next_ = nullptr;  // guarded by the core's lock
+    bool began_ = false;
+};
+
 /// The state machine that a source and its operation share, without the types of value and
 /// progress.
 ///
@@ -184,6 +207,8 @@ public:
     }
     /// Nobody runs the hook from now on, nor still runs it, but for this thread, on return.
     void drop_hook() noexcept;
+    /// Of the hook that was set last; within its call, of this one.
+    std::uint32_t hook_number() noexcept;
     void set_error(boost::system::error_code e) noexcept { error_ = e; }
     /// Takes the error, reason or exception of an operation that has ended.
     void set_error_of(const operation_core& other) {
@@ -196,6 +221,7 @@ public:
     void abandon() noexcept;
 
 private:
+    friend class hook_run;
     static constexpr std::uint64_t state_mask = 7;
     static constexpr std::uint64_t cancel_bit = 1U << 3;   // cancellation was asked for
     static constexpr std::uint64_t sleeper_bit = 1U << 4;  // a thread sleeps until the end
@@ -223,6 +249,7 @@ private:
     void tell_end(std::uint64_t before) noexcept;
     void tell_watchers_of_end(std::unique_lock<short_lock>& lock) noexcept;
     void run_hook() noexcept;
+    bool runs_elsewhere() noexcept;
     void unlink(operation_watcher& w) noexcept;
     static void part(operation_watcher& w) noexcept;
 
@@ -234,8 +261,9 @@ private:
     operation_watcher* last_ = nullptr;
     bool telling_ = false;  // of changes
     cancel_hook* hook_ = nullptr;
-    const void* hook_thread_ = nullptr;        // the one that runs the hook
-    std::atomic<std::uint32_t> hook_runs_{0};  // written under lock_, awaited without
+    hook_run* hook_runs_ = nullptr;                  // which are under way
+    std::uint32_t hook_number_ = 0;                  // changes whenever a hook is set or dropped
+    std::atomic<std::uint32_t> hook_runs_ended_{0};  // not guarded
     // Written before the end, read after it.
     boost::system::error_code error_;
     std::exception_ptr exception_;
