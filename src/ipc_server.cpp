@@ -135,11 +135,14 @@ void connection::begin(std::size_t i) {
     if (memory_.at(i).cancel.load(std::memory_order_acquire) != 0) {
         op.cancel();
     }
-    if (op.state() == operation_state::running || op.progress() != progress{}) {
-        mirror(operation_state::running, op.progress());  // changes so far
-    }
+    // First, so that no change comes between a look at it and the watching.
     op.watch(boost::asio::bind_cancellation_slot(watches_[i].slot(),
                                                  boost::asio::bind_executor(executor_, mirror)));
+    const operation_state so_far = op.state();
+    if (so_far == operation_state::running || op.progress() != progress{}) {
+        // An end is told by the watching.
+        mirror(is_final(so_far) ? operation_state::pending : so_far, op.progress());
+    }
 }
 
 /// Writes what the operation has come to into its slot.
@@ -152,8 +155,9 @@ void connection::publish(std::size_t i, operation_state state, const progress& p
     switch (state) {
         case operation_state::pending:
         case operation_state::running:
-            // The client cannot tell the two apart: that it was taken up is what it sees.
-            memory_.at(i).state.store(slot::running, std::memory_order_release);
+            memory_.at(i).state.store(
+                state == operation_state::pending ? slot::pending : slot::running,
+                std::memory_order_release);
             link_->tell(i);
             break;
         case operation_state::done:
