@@ -169,6 +169,43 @@ BOOST_AUTO_TEST_CASE(a_start_that_finds_no_memory_costs_no_slot) {
     BOOST_TEST((failures >= 2 || !counts_allocations()));  // the operation, and what cancels it
 }
 
+BOOST_AUTO_TEST_CASE(an_operation_allocates_its_arguments_and_its_result_alone) {
+    const time_limit limit;
+    const std::string name = fresh_name();
+    rung::io_context ctx(1);  // of both sides, so that both are counted
+    const rung::ipc::server server(ctx, name, [](bytes b) {
+        auto [source, op] = rung::make_operation<bytes, rung::ipc::progress>();
+        source.set_done(std::move(b));
+        return std::move(op);
+    });
+    std::optional<rung::ipc::client> client;
+    std::thread connects([&] { client.emplace(ctx, name); });
+    while (server.clients() == 0) {
+        ctx.run_one_for(1ms);
+    }
+    connects.join();
+    const bytes arguments(16);
+    const auto round_trip = [&] {
+        auto op = client->start(arguments);
+        while (!op.ready()) {
+            ctx.run_one();
+        }
+        return std::move(op).get().size();
+    };
+    constexpr int times = 50;
+    for (int i = 0; i < times; ++i) {
+        BOOST_TEST_REQUIRE(round_trip() == 16U);
+    }
+    const std::uint64_t before = allocations();
+    std::size_t received = 0;
+    for (int i = 0; i < times; ++i) {
+        received += round_trip();
+    }
+    const std::uint64_t after = allocations();
+    BOOST_TEST(received == times * arguments.size());
+    BOOST_TEST((after - before == 2U * times || !counts_allocations()));
+}
+
 BOOST_AUTO_TEST_CASE(several_clients_have_their_own_operations) {
     connected c;
     running_context other;
