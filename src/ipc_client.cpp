@@ -79,9 +79,9 @@ operation<bytes, progress> client_core::start(std::span<const std::byte> argumen
             return std::move(op);
         }
         i = free_.back();
-        free_.pop_back();
         number = pending_[i].number + 1;
         producer.on_cancel([self = shared_from_this(), i, number] { self->cancel(i, number); });
+        free_.pop_back();  // now that nothing can fail any more
         pending_[i] = pending{std::move(producer), number, true, false, {}};
         memory_.write_arguments(i, arguments);
         slot& s = memory_.at(i);
@@ -127,25 +127,27 @@ void client_core::look_at(std::size_t i) {
         case slot::done:
             result = memory_.read_result(i);
             what = result ? outcome::ended : outcome::wrong;
-            [[fallthrough]];
+            break;
         case slot::failed:
         case slot::cancelled:
-            if (state != slot::done) {
-                what = outcome::ended;
-                error = memory_.read_error(i);
-            }
-            [[fallthrough]];
+            what = outcome::ended;
+            error = memory_.read_error(i);
+            break;
         case slot::running:
             if (!std::exchange(taken.running, true)) {
                 producer.set_running();
             }
-            if (const auto p = memory_.read_progress(i); p && *p != taken.last) {
-                taken.last = *p;
-                producer.set_progress(*p);
-            }
+            break;
+        case slot::pending:
             break;
         default:
             what = outcome::wrong;
+    }
+    if (state != slot::submitted && what != outcome::wrong) {
+        if (const auto p = memory_.read_progress(i); p && *p != taken.last) {
+            taken.last = *p;
+            producer.set_progress(*p);
+        }
     }
     {
         const std::lock_guard lock(mutex_);

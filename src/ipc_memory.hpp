@@ -38,7 +38,8 @@ private:
 
 /// The slot of one operation.
 struct alignas(64) slot {
-    enum : std::uint32_t { idle, submitted, running, done, failed, cancelled };
+    /// `pending`: the server has it, and may have reported progress.
+    enum : std::uint32_t { idle, submitted, pending, running, done, failed, cancelled };
 
     std::atomic<std::uint32_t>
         state;  // `submitted` is the client's to write, the others the server's
@@ -63,7 +64,7 @@ struct alignas(64) direction {
 };
 
 struct memory_header {
-    static constexpr std::uint64_t expected_magic = 0x3163'7069'676e'7572;  // "rungipc1"
+    static constexpr std::uint64_t expected_magic = 0x3263'7069'676e'7572;  // "rungipc2"
 
     std::uint64_t magic;
     std::uint32_t slots;

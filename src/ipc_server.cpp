@@ -1,20 +1,20 @@
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/dispatch.hpp>
+#include <chrono>
 #include <optional>
 #include <rung/io_context.hpp>
 #include <rung/ipc.hpp>
-#include <string>
-#include <thread>
 #include <unordered_set>
 #include <vector>
 
+#include "ipc_address.hpp"
 #include "ipc_link.hpp"
 
 namespace rung::ipc {
@@ -69,6 +69,7 @@ public:
     virtual void close() noexcept = 0;
 
     std::size_t clients() const noexcept { return clients_.load(std::memory_order_relaxed); }
+    std::uint64_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
     void forget(const std::shared_ptr<connection>& c) noexcept {
         connections_.erase(c);
         clients_.store(connections_.size(), std::memory_order_relaxed);
@@ -80,6 +81,7 @@ public:
 protected:
     /// Takes a client in, or closes its connection.
     void welcome(unique_fd client, const boost::asio::any_io_executor& ex);
+    void count_refusal() noexcept { refused_.fetch_add(1, std::memory_order_relaxed); }
     void close_connections() noexcept {
         for (const auto& c : connections_) {
             c->close();
@@ -91,6 +93,7 @@ private:
 
     std::unordered_set<std::shared_ptr<connection>> connections_;  // the executor only
     std::atomic<std::size_t> clients_{0};
+    std::atomic<std::uint64_t> refused_{0};
 };
 
 void connection::look_at(std::size_t i) {
@@ -132,11 +135,14 @@ void connection::begin(std::size_t i) {
     if (memory_.at(i).cancel.load(std::memory_order_acquire) != 0) {
         op.cancel();
     }
-    if (op.state() == operation_state::running || op.progress() != progress{}) {
-        mirror(operation_state::running, op.progress());  // changes so far
-    }
+    // First, so that no change comes between a look at it and the watching.
     op.watch(boost::asio::bind_cancellation_slot(watches_[i].slot(),
                                                  boost::asio::bind_executor(executor_, mirror)));
+    const operation_state so_far = op.state();
+    if (so_far == operation_state::running || op.progress() != progress{}) {
+        // An end is told by the watching.
+        mirror(is_final(so_far) ? operation_state::pending : so_far, op.progress());
+    }
 }
 
 /// Writes what the operation has come to into its slot.
@@ -149,8 +155,9 @@ void connection::publish(std::size_t i, operation_state state, const progress& p
     switch (state) {
         case operation_state::pending:
         case operation_state::running:
-            // The client cannot tell the two apart: that it was taken up is what it sees.
-            memory_.at(i).state.store(slot::running, std::memory_order_release);
+            memory_.at(i).state.store(
+                state == operation_state::pending ? slot::pending : slot::running,
+                std::memory_order_release);
             link_->tell(i);
             break;
         case operation_state::done:
@@ -202,11 +209,11 @@ bool server_core::may_connect(int client) const noexcept {
 
 void server_core::welcome(unique_fd client, const boost::asio::any_io_executor& ex) {
     if (!may_connect(client.get())) {
-        return;
+        return count_refusal();
     }
     auto [shared, fd] = memory::create(options.slots, options.capacity);
     if (!send_memory(client.get(), fd)) {
-        return;
+        return;  // it has gone again
     }
     const auto c = std::make_shared<connection>(
         std::make_shared<link>(std::move(shared), std::move(client), link::side::server), ex,
@@ -223,35 +230,20 @@ void server_core::welcome(unique_fd client, const boost::asio::any_io_executor& 
 
 namespace {
 
-/// Whether nobody listens at an address. A killed server's ring keeps its socket for some time, so
-/// that one which answers is asked again for a while.
-bool is_dead(const boost::asio::local::stream_protocol::endpoint& endpoint) {
-    constexpr int tries = 50;
-    constexpr std::chrono::milliseconds between{10};
-    for (int i = 0; i < tries; ++i) {
-        const unique_fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        if (::connect(probe.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) ==
-            -1) {
-            return errno == ECONNREFUSED;
-        }
-        std::this_thread::sleep_for(between);
-    }
-    return false;
-}
-
 /// A server that accepts by an acceptor of the executor's own kind.
 template <class Executor>
 class server_on final : public server_core {
     using protocol = boost::asio::local::stream_protocol;
+    using timer = boost::asio::basic_waitable_timer<
+        std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
 
 public:
     server_on(const Executor& ex, std::string_view path, service s, const server_options& o)
-        : server_core(std::move(s), o), acceptor_(ex), path_(path) {
-        acceptor_.open();
-        bind();
-        acceptor_.listen();
+        : server_core(std::move(s), o), acceptor_(ex), pause_(ex), address_(path) {
+        unique_fd fd = address_.listen();
+        acceptor_.assign(protocol(), fd.get());
+        static_cast<void>(fd.release());
     }
-    ~server_on() override { remove_file(); }
 
     void listen() override {
         boost::asio::dispatch(acceptor_.get_executor(), [self = keep()] { self->accept(); });
@@ -259,9 +251,10 @@ public:
     void close() noexcept override {
         boost::asio::dispatch(acceptor_.get_executor(), [self = keep()] {
             self->closed_ = true;
+            self->address_.remove();
             error_code ignored;
             self->acceptor_.close(ignored);
-            self->remove_file();
+            self->pause_.cancel();
             self->close_connections();
         });
     }
@@ -270,45 +263,38 @@ private:
     std::shared_ptr<server_on> keep() {
         return std::static_pointer_cast<server_on>(shared_from_this());
     }
-    void bind() {
-        const auto endpoint = endpoint_of(path_);
-        error_code ec;
-        acceptor_.bind(endpoint, ec);
-        if (ec == boost::asio::error::address_in_use && is_dead(endpoint)) {
-            if (path_.front() != '@') {
-                ::unlink(path_.c_str());
-            }
-            acceptor_.bind(endpoint, ec);
-        }
-        if (ec) {
-            throw system_error(ec, "rung::ipc::server: cannot listen at " + path_);
-        }
-        has_file_ = path_.front() != '@';
-    }
-    void remove_file() noexcept {
-        if (std::exchange(has_file_, false)) {
-            ::unlink(path_.c_str());
-        }
-    }
     void accept() {
         acceptor_.async_accept([self = keep()](const error_code& ec, auto client) {
             if (self->closed_ || ec == boost::asio::error::operation_aborted) {
                 return;
             }
-            if (!ec) {
-                try {
-                    self->welcome(unique_fd(client.release()), self->acceptor_.get_executor());
-                } catch (const std::exception&) {
-                    // No memory or descriptors for one client more: its connection is closed.
-                }
+            if (ec) {
+                self->count_refusal();
+                return self->accept_later();
+            }
+            try {
+                self->welcome(unique_fd(client.release()), self->acceptor_.get_executor());
+            } catch (const std::exception&) {
+                self->count_refusal();  // no memory or descriptors for one client more
             }
             self->accept();
         });
     }
+    /// Where descriptors have run out, the connection is still there, and the next try would fail
+    /// at once, too.
+    void accept_later() {
+        constexpr std::chrono::milliseconds pause{100};
+        pause_.expires_after(pause);
+        pause_.async_wait([self = keep()](const error_code&) {
+            if (!self->closed_) {
+                self->accept();
+            }
+        });
+    }
 
     boost::asio::basic_socket_acceptor<protocol, Executor> acceptor_;
-    const std::string path_;
-    bool has_file_ = false;
+    timer pause_;
+    address address_;  // goes before the socket
     bool closed_ = false;
 };
 
@@ -335,5 +321,7 @@ server::server(boost::asio::any_io_executor ex, std::string_view path, service s
 server::~server() { core_->close(); }
 
 std::size_t server::clients() const noexcept { return core_->clients(); }
+
+std::uint64_t server::refused() const noexcept { return core_->refused(); }
 
 }  // namespace rung::ipc

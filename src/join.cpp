@@ -4,9 +4,8 @@
 namespace rung::detail {
 
 join_watcher::join_watcher() noexcept
-    : operation_watcher(
-          wants::end, &join::told, [](operation*, action) { BOOST_ASSERT(false); }, level::normal) {
-}
+    : operation_watcher(wants::end, true, &join::told,
+                        [](operation*, action) { BOOST_ASSERT(false); }) {}
 
 void join::begin(operation_core& outcome, join_watcher* watchers, std::size_t count) {
     watchers_ = watchers;

@@ -34,12 +34,6 @@ namespace detail {
 
 namespace {
 
-/// Something of this thread that no other has.
-const void* this_thread() noexcept {
-    static thread_local const char here = 0;
-    return &here;
-}
-
 /// The half of the word that holds the state.
 const std::atomic<std::uint32_t>* low_half(const std::atomic<std::uint64_t>& word) noexcept {
     static_assert(std::endian::native == std::endian::little);
@@ -62,6 +56,16 @@ bool operation_core::add(operation_watcher& w, const std::uint32_t* seen) noexce
     w.before = last_;
     (last_ == nullptr ? first_ : last_->after) = &w;
     last_ = &w;
+    w.listed = true;
+    return true;
+}
+
+bool operation_core::remove(operation_watcher& w) noexcept {
+    const std::lock_guard lock(lock_);
+    if (!w.listed) {
+        return false;
+    }
+    unlink(w);
     return true;
 }
 
@@ -70,6 +74,7 @@ void operation_core::unlink(operation_watcher& w) noexcept {
     (w.after == nullptr ? last_ : w.after->before) = w.before;
     w.before = nullptr;
     w.after = nullptr;
+    w.listed = false;
     part(w);
 }
 
@@ -127,42 +132,67 @@ void operation_core::part(watch_link& link) noexcept {
     }
 }
 
+/// Takes those who do not know of the change yet. Under the core's lock.
+void operation_core::gather(std::uint32_t number, watchers_to_tell& told) noexcept {
+    bool interested = false;
+    operation_watcher* next = nullptr;
+    for (operation_watcher* w = first_; w != nullptr; w = next) {
+        next = w->after;
+        if (w->what == operation_watcher::wants::end) {
+            continue;
+        }
+        // One that came after the change knows of it.
+        const bool news = static_cast<std::int32_t>(w->since - number) < 0;
+        interested |= !news || w->what == operation_watcher::wants::every_change;
+        if (!news) {
+            continue;
+        }
+        if (w->what == operation_watcher::wants::next_change) {
+            unlink(*w);
+        } else {
+            w->since = number;
+            w->notify(w, operation_watcher::event::hold);
+        }
+        (w->runs_inside ? told.inside : told.elsewhere).push(w);
+    }
+    if (!interested) {
+        word_.fetch_and(~change_bit, std::memory_order_relaxed);
+    }
+}
+
+/// Tells of a change, and then of those that its watchers made meanwhile, one after the other: so
+/// no function is called within itself, and nobody is in two of these lists.
 void operation_core::tell_changed(std::uint32_t number) noexcept {
-    intrusive_queue<operation_watcher> told;
-    {
-        const std::lock_guard lock(lock_);
-        bool interested = false;
-        operation_watcher* next = nullptr;
-        for (operation_watcher* w = first_; w != nullptr; w = next) {
-            next = w->after;
-            if (w->what == operation_watcher::wants::end) {
-                continue;
-            }
-            // One that came after the change knows of it.
-            const bool news = static_cast<std::int32_t>(w->since - number) < 0;
-            interested |= !news || w->what == operation_watcher::wants::every_change;
-            if (!news) {
-                continue;
-            }
-            if (w->what == operation_watcher::wants::next_change) {
-                unlink(*w);
-            } else {
-                w->since = number;
-                w->notify(w, operation_watcher::event::hold);
-            }
-            told.push(w);
-        }
-        if (!interested) {
-            word_.fetch_and(~change_bit, std::memory_order_relaxed);
-        }
+    std::unique_lock lock(lock_);
+    if (std::exchange(telling_, true)) {
+        return;  // this change is a watcher's, and the call around us goes on with it
     }
-    while (operation_watcher* const w = told.pop()) {
-        const bool stays = w->what == operation_watcher::wants::every_change;
-        w->notify(w, operation_watcher::event::changed);
-        if (stays) {
-            w->notify(w, operation_watcher::event::let_go);
+    add_reference();  // a watcher may end the operation, and drop it
+    std::uint64_t word = 0;
+    for (std::uint32_t last = number + 1; number != last; ++number) {
+        watchers_to_tell told;
+        gather(number, told);
+        lock.unlock();
+        for (auto* const queue : {&told.elsewhere, &told.inside}) {
+            while (operation_watcher* const w = queue->pop()) {
+                const bool stays = w->what == operation_watcher::wants::every_change;
+                w->notify(w, operation_watcher::event::changed);
+                if (stays) {
+                    w->notify(w, operation_watcher::event::let_go);
+                }
+            }
         }
+        lock.lock();
+        word = word_.load(std::memory_order_acquire);
+        last = changes_of(word) + (is_final(state_of(word)) ? 0 : 1);
     }
+    telling_ = false;
+    if (is_final(state_of(word))) {
+        tell_watchers_of_end(lock);
+    } else {
+        lock.unlock();
+    }
+    release();
 }
 
 void operation_core::tell_end(std::uint64_t before) noexcept {
@@ -175,78 +205,24 @@ void operation_core::tell_end(std::uint64_t before) noexcept {
     if ((before & (end_bit | change_bit)) == 0) {
         return;
     }
-    intrusive_queue<operation_watcher> told;
-    {
-        const std::lock_guard lock(lock_);
-        for (operation_watcher* w = first_; w != nullptr; w = w->after) {
-            part(*w);
-            told.push(w);
-        }
-        first_ = nullptr;
-        last_ = nullptr;
+    std::unique_lock lock(lock_);
+    if (!telling_) {  // else it is the end that a watcher brought about
+        tell_watchers_of_end(lock);
     }
+}
+
+void operation_core::tell_watchers_of_end(std::unique_lock<short_lock>& lock) noexcept {
+    intrusive_queue<operation_watcher> told;
+    for (operation_watcher* w = first_; w != nullptr; w = w->after) {
+        w->listed = false;
+        part(*w);
+        told.push(w);
+    }
+    first_ = nullptr;
+    last_ = nullptr;
+    lock.unlock();
     while (operation_watcher* const w = told.pop()) {
         w->notify(w, operation_watcher::event::ended);
-    }
-}
-
-void operation_core::cancel() noexcept {
-    const std::uint64_t before = word_.fetch_or(cancel_bit, std::memory_order_acq_rel);
-    if ((before & hook_bit) != 0 && (before & cancel_bit) == 0 && !is_final(state_of(before))) {
-        run_hook();
-    }
-}
-
-void operation_core::set_hook(cancel_hook* hook) noexcept {
-    drop_hook();  // one at a time: the one before may be running
-    {
-        const std::lock_guard lock(lock_);
-        hook_ = hook;
-    }
-    // Either cancel() sees the hook or we see that it was called.
-    const std::uint64_t before = word_.fetch_or(hook_bit, std::memory_order_acq_rel);
-    if ((before & cancel_bit) != 0) {
-        run_hook();
-    }
-}
-
-void operation_core::run_hook() noexcept {
-    cancel_hook* hook = nullptr;
-    const void* outer = nullptr;  // a hook that gives the operation another one is this thread's
-    {
-        const std::lock_guard lock(lock_);
-        hook = std::exchange(hook_, nullptr);
-        if (hook == nullptr) {
-            return;
-        }
-        outer = std::exchange(hook_thread_, this_thread());
-        hook_runs_.store(1, std::memory_order_relaxed);
-    }
-    add_reference();  // the hook may end the operation, and what is told of that drop its handle
-    hook->act(hook, cancel_hook::action::run);
-    {
-        const std::lock_guard lock(lock_);
-        hook_thread_ = outer;
-        // Pairs with the wait in drop_hook(); in one order with the notification's look for it.
-        hook_runs_.store(outer != nullptr ? 1 : 0, std::memory_order_seq_cst);
-    }
-    hook_runs_.notify_all();
-    release();
-}
-
-void operation_core::drop_hook() noexcept {
-    cancel_hook* hook = nullptr;
-    bool runs_elsewhere = false;
-    {
-        const std::lock_guard lock(lock_);
-        hook = std::exchange(hook_, nullptr);
-        runs_elsewhere = hook_thread_ != nullptr && hook_thread_ != this_thread();
-    }
-    if (hook != nullptr) {
-        hook->act(hook, cancel_hook::action::dispose);
-    }
-    if (runs_elsewhere) {
-        hook_runs_.wait(1, std::memory_order_acquire);
     }
 }
 

@@ -18,6 +18,19 @@ trace_registry& trace_registry::instance() {
     return *r;
 }
 
+void trace_registry::forget() {
+    const std::lock_guard lock(mutex);
+    std::erase_if(threads, [](const auto& r) { return r.use_count() == 1; });  // of dead threads
+    for (const auto& r : threads) {
+        std::vector<trace_event> events;  // freed without the lock
+        std::map<trace_recording::fiber_key, fiber_name> fibers;
+        const std::lock_guard held(r->lock);
+        r->events.swap(events);
+        r->fibers.swap(fibers);
+        r->dropped = 0;
+    }
+}
+
 namespace {
 
 using kind = trace_event::kind;
@@ -45,14 +58,7 @@ void add(const trace_event& e, const fiber* named = nullptr) noexcept {
     if (own == nullptr) {
         return;
     }
-    const std::uint64_t now = trace_registry::instance().generation.load(std::memory_order_acquire);
     const std::lock_guard held(own->lock);
-    if (own->generation != now) {
-        own->generation = now;
-        own->events.clear();
-        own->fibers.clear();
-        own->dropped = 0;
-    }
     try {
         if (own->events.size() < trace_recording::most) {
             if (named != nullptr) {
@@ -108,7 +114,7 @@ using rung::detail::trace_registry;
 using kind = rung::detail::trace_event::kind;
 
 void start() {
-    trace_registry::instance().generation.fetch_add(1, std::memory_order_acq_rel);
+    trace_registry::instance().forget();
     rung::detail::tracing.store(true, std::memory_order_relaxed);
 }
 
@@ -120,7 +126,7 @@ std::uint64_t dropped() noexcept {
     std::uint64_t n = 0;
     for (const auto& r : all.threads) {
         const std::lock_guard held(r->lock);
-        n += r->generation == all.generation.load(std::memory_order_acquire) ? r->dropped : 0;
+        n += r->dropped;
     }
     return n;
 }

@@ -42,16 +42,16 @@ struct trace_recording {
     std::vector<trace_event> events;
     std::map<fiber_key, fiber_name> fibers;  // those that have a name
     std::uint64_t dropped = 0;
-    std::uint64_t generation = 0;  // of start()
 };
 
 /// The recordings of all threads.
 struct trace_registry {
     std::mutex mutex;
     std::vector<std::shared_ptr<trace_recording>> threads;  // guarded by mutex
-    std::atomic<std::uint64_t> generation{0};
 
     static trace_registry& instance();
+    /// Frees all that was recorded.
+    void forget();
 };
 
 }  // namespace rung::detail

@@ -1,15 +1,21 @@
 /// The recordings as JSON in the trace event format.
 /// Source: the Chromium project, "Trace Event Format".
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <boost/system/system_error.hpp>
 #include <cerrno>
-#include <fstream>
+#include <charconv>
+#include <concepts>
+#include <iterator>
 #include <mutex>
 #include <ostream>
 #include <rung/trace.hpp>
+#include <set>
+#include <streambuf>
+#include <string_view>
 #include <tuple>
 
 #include "trace_events.hpp"
@@ -24,14 +30,59 @@ const char* name_of(level l) noexcept {
     return l == level::high ? "high" : l == level::low ? "low" : "normal";
 }
 
+/// Text on its way into a stream; not by the stream's formats, which depend on its locale and flags.
+class text {
+public:
+    explicit text(std::ostream& out) : out_(out) {}
+    ~text() { flush(); }
+    text(const text&) = delete;
+    text& operator=(const text&) = delete;
+
+    text& operator<<(std::string_view s) {
+        if (buffer_.size() + s.size() > most) {
+            flush();
+        }
+        buffer_ += s;
+        return *this;
+    }
+    text& operator<<(const char* s) { return *this << std::string_view(s); }
+    text& operator<<(char c) { return *this << std::string_view(&c, 1); }
+    template <std::integral Number>
+    text& operator<<(Number n) {
+        return number(n, 10);
+    }
+    text& operator<<(const void* p) {
+        *this << "0x";
+        return number(reinterpret_cast<std::uintptr_t>(p), 16);
+    }
+
+private:
+    static constexpr std::size_t most = std::size_t{1} << 16;
+
+    template <class Number>
+    text& number(Number n, int base) {
+        char digits[24];
+        return *this << std::string_view(
+                   digits, static_cast<std::size_t>(
+                               std::to_chars(digits, std::end(digits), n, base).ptr - digits));
+    }
+    void flush() {
+        out_.write(buffer_.data(), static_cast<std::streamsize>(buffer_.size()));
+        buffer_.clear();
+    }
+
+    std::ostream& out_;
+    std::string buffer_;
+};
+
 /// Text as a JSON string holds it.
 struct quoted {
-    const char* text;
+    const char* content;
 
-    friend std::ostream& operator<<(std::ostream& out, const quoted& q) {
+    friend text& operator<<(text& out, const quoted& q) {
         constexpr const char* digits = "0123456789abcdef";
         out << '"';
-        for (const char* at = q.text; *at != '\0'; ++at) {
+        for (const char* at = q.content; *at != '\0'; ++at) {
             const auto c = static_cast<unsigned char>(*at);
             if (c == '"' || c == '\\') {
                 out << '\\' << *at;
@@ -57,7 +108,7 @@ public:
         for (std::size_t t = 0; t < all.threads.size(); ++t) {
             trace_recording& r = *all.threads[t];
             const std::lock_guard held(r.lock);
-            if (r.generation == all.generation.load(std::memory_order_acquire)) {
+            if (!r.events.empty()) {
                 kept_.push_back(r.events);
                 threads_.push_back(t);
                 fibers_.insert(r.fibers.begin(), r.fibers.end());
@@ -108,7 +159,7 @@ private:
              << R"(,"name":"thread_sort_index","args":{"sort_index":)" << track(thread, l) << "}}";
     }
     /// What is the same in each event, up to its phase.
-    std::ostream& head(const located_event& e, char phase) {
+    text& head(const located_event& e, char phase) {
         const std::int64_t ns = e.event->time_ns;
         return out_ << ",\n{\"pid\":" << pid_ << ",\"tid\":" << track(e.thread, e.event->track)
                     << ",\"ts\":" << ns / 1000 << '.' << static_cast<char>('0' + ns / 100 % 10)
@@ -128,7 +179,7 @@ private:
         }
     }
     /// On the track that a fiber has beside those of its thread: what spans several of its turns.
-    std::ostream& fiber_head(const located_event& e, char phase) {
+    text& fiber_head(const located_event& e, char phase) {
         return head(e, phase) << R"(,"cat":"fiber","id":")" << e.event->subject << '.'
                               << e.event->number << '"';
     }
@@ -178,19 +229,77 @@ private:
     /// An operation is an asynchronous event: begun pending, ended in its final state.
     void write_operation(const located_event& e) {
         const operation_state at = e.event->state;
-        const char phase = at == operation_state::pending ? 'b' : is_final(at) ? 'e' : 'n';
+        if (at == operation_state::pending) {
+            open_operations_.insert(e.event->subject);
+            return write_operation(e, 'b');
+        }
+        // One that was there when the recording began is left out.
+        const auto found = open_operations_.find(e.event->subject);
+        if (found == open_operations_.end()) {
+            return;
+        }
+        if (is_final(at)) {
+            open_operations_.erase(found);
+        }
+        write_operation(e, is_final(at) ? 'e' : 'n');
+    }
+    void write_operation(const located_event& e, char phase) {
         head(e, phase) << R"(,"cat":"operation","name":"operation","id":")" << e.event->subject
-                       << R"(","args":{"state":")" << at << "\"}}";
+                       << R"(","args":{"state":")" << to_string(e.event->state) << "\"}}";
     }
 
-    std::ostream& out_;
+    text out_;
     const pid_t pid_ = ::getpid();
     std::vector<std::vector<trace_event>> kept_;
     std::vector<std::size_t> threads_;  // which of them have recorded something
     std::vector<located_event> events_;
     std::map<fiber_key, fiber_name> fibers_;
     std::map<std::size_t, unsigned> open_slices_;  // of each track
+    std::set<const void*> open_operations_;
     std::map<fiber_key, std::vector<const char*>> open_in_fibers_;
+};
+
+/// A file as the buffer of a stream. It keeps the first error, of which the stream tells no more
+/// than that there was one.
+class file_buffer final : public std::streambuf {
+public:
+    explicit file_buffer(const std::string& path)
+        : fd_(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)),
+          error_(fd_ == -1 ? errno : 0) {}
+    ~file_buffer() override { close(); }
+    file_buffer(const file_buffer&) = delete;
+    file_buffer& operator=(const file_buffer&) = delete;
+
+    /// Closes it. Gives the first error, or 0.
+    int close() noexcept {
+        if (fd_ != -1 && ::close(std::exchange(fd_, -1)) != 0) {
+            note(errno);
+        }
+        return error_;
+    }
+
+private:
+    std::streamsize xsputn(const char* from, std::streamsize n) override {
+        std::streamsize written = 0;
+        while (written < n && error_ == 0) {
+            const ssize_t some =
+                ::write(fd_, from + written, static_cast<std::size_t>(n - written));
+            if (some >= 0) {
+                written += some;
+            } else if (errno != EINTR) {
+                note(errno);
+            }
+        }
+        return written;
+    }
+    int_type overflow(int_type c) override {
+        const char one = traits_type::to_char_type(c);
+        return xsputn(&one, 1) == 1 ? c : traits_type::eof();
+    }
+    void note(int error) noexcept { error_ = error_ != 0 ? error_ : error; }
+
+    int fd_;
+    int error_;
 };
 
 }  // namespace
@@ -207,11 +316,11 @@ void write(std::ostream& out) {
 }
 
 void save(const std::string& path) {
-    std::ofstream file(path);
-    write(file);
-    file.close();
-    if (!file) {
-        throw boost::system::system_error(errno, boost::system::system_category(),
+    rung::detail::file_buffer file(path);
+    std::ostream out(&file);
+    write(out);
+    if (const int error = file.close()) {
+        throw boost::system::system_error(error, boost::system::system_category(),
                                           "rung::trace: cannot write " + path);
     }
 }

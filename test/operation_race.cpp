@@ -6,6 +6,9 @@
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <boost/test/unit_test.hpp>
 #include <memory>
 #include <rung/rung.hpp>
@@ -14,6 +17,7 @@
 #include <vector>
 
 #include "at_once.hpp"
+#include "contexts.hpp"
 #include "outcomes.hpp"
 #include "time_limit.hpp"
 
@@ -96,6 +100,45 @@ BOOST_AUTO_TEST_CASE(a_request_to_cancel_and_the_end_may_cross) {
             },
             [&] { e.op.cancel(); }, [&] { e.op.cancel(); });
     BOOST_TEST(calls <= rounds);
+}
+
+BOOST_AUTO_TEST_CASE(a_request_on_an_executor_and_the_end_may_cross) {
+    asio::thread_pool pool(2);
+    ends<int> e;
+    std::unique_ptr<int> guarded;  // as above
+    std::atomic<int> calls{0};
+    at_once([&] { e.renew(); }, [&] {},
+            [&] {
+                guarded = std::make_unique<int>(1);
+                e.source.on_cancel(asio::bind_executor(pool, [&] { calls += *guarded; }));
+                if (calls % 2 == 0) {
+                    std::this_thread::yield();
+                }
+                e.source.set_done(1);
+                guarded.reset();  // the callback must be over, or never begin
+            },
+            [&] { e.op.cancel(); });
+    pool.join();
+    BOOST_TEST(calls <= rounds);
+}
+
+BOOST_AUTO_TEST_CASE(a_function_on_an_executor_may_be_replaced_at_any_time) {
+    asio::thread_pool pool(2);
+    ends<int> e;
+    std::unique_ptr<int> guarded;  // what the first function refers to
+    std::atomic<int> first{0};
+    std::atomic<int> second{0};
+    at_once([&] { e.renew(); }, [&] { e.source = {}; },
+            [&] {
+                guarded = std::make_unique<int>(1);
+                e.source.on_cancel(asio::bind_executor(pool, [&] { first += *guarded; }));
+                e.source.on_cancel([&] { ++second; });
+                guarded.reset();
+            },
+            [&] { e.op.cancel(); });
+    pool.join();
+    BOOST_TEST(first <= rounds);
+    BOOST_TEST(second == rounds);
 }
 
 BOOST_AUTO_TEST_CASE(a_callback_that_comes_with_the_request_is_called) {
@@ -233,6 +276,63 @@ BOOST_AUTO_TEST_CASE(a_function_sees_each_change_in_order_from_another_thread) {
         BOOST_TEST(end == state::done);
         BOOST_TEST((how == rung::delivery::each ? calls == rounds + 1 : calls >= 1));
     }
+}
+
+/// An executor of a context, as it is or in a strand.
+template <class Context>
+asio::any_io_executor executor_of(Context& ctx, int round) {
+    if (round % 2 == 0) {
+        return asio::make_strand(ctx);
+    }
+    return ctx.get_executor();
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_context_may_go_once_a_slot_has_ended_the_watching, Context,
+                              shared_contexts) {
+    const test::time_limit limit;
+    auto [source, op] = make_operation<void, int>();
+    std::atomic<bool> over{false};
+    std::thread producer([&over, &source = source] {
+        for (int i = 0; !over; ++i) {
+            source.set_progress(i);
+        }
+    });
+    constexpr int contexts = 300;
+    for (int i = 0; i < contexts; ++i) {
+        asio::cancellation_signal signal;
+        auto ctx = std::make_unique<Context>();
+        op.watch(asio::bind_cancellation_slot(
+                     signal.slot(), asio::bind_executor(executor_of(*ctx, i), [](state, int) {})),
+                 i % 4 < 2 ? rung::delivery::latest : rung::delivery::each);
+        while (ctx->poll() == 0) {
+        }
+        signal.emit(asio::cancellation_type::terminal);
+        ctx.reset();
+    }
+    over = true;
+    producer.join();
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_context_may_go_though_the_end_is_being_told, Context,
+                              shared_contexts) {
+    ends<int> e;
+    auto signal = std::make_unique<asio::cancellation_signal>();
+    std::unique_ptr<Context> ctx;
+    constexpr int contexts = 500;
+    int i = 0;
+    test::at_once(
+        contexts,
+        [&] {
+            e.renew();
+            ctx = std::make_unique<Context>();
+            e.op.watch(asio::bind_cancellation_slot(
+                signal->slot(), asio::bind_executor(executor_of(*ctx, ++i), [](state) {})));
+        },
+        [&] { BOOST_TEST(e.op.ready()); }, [&] { e.source.set_done(1); },
+        [&] {
+            signal->emit(asio::cancellation_type::terminal);
+            ctx.reset();
+        });
 }
 
 BOOST_AUTO_TEST_CASE(changes_are_told_while_watchers_come_and_go) {

@@ -363,6 +363,13 @@ BOOST_AUTO_TEST_CASE(cancellation_may_be_called_back_on_an_executor) {
     late.cancel();
     second.set_done();  // before the function's turn has come
     ctx.run();
+    ctx.restart();
+
+    auto [third, replaced] = make_operation();
+    third.on_cancel(asio::bind_executor(ctx, never()));
+    replaced.cancel();
+    third.on_cancel(once());  // likewise
+    ctx.run();
 }
 
 BOOST_AUTO_TEST_CASE(watching_allocates_nothing_in_steady_state) {

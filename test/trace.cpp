@@ -2,15 +2,23 @@
 
 #include <rung/trace.hpp>
 
+#include <unistd.h>
 #include <boost/asio/post.hpp>
 #include <boost/property_tree/json_parser.hpp>
 #include <boost/test/unit_test.hpp>
+#include <cerrno>
 #include <cstdio>
+#include <fstream>
+#include <iomanip>
+#include <locale>
 #include <rung/rung.hpp>
 #include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "thrown_by.hpp"
+#include "trace_events.hpp"
 
 namespace asio = boost::asio;
 
@@ -115,12 +123,12 @@ BOOST_AUTO_TEST_CASE(a_handler_that_throws_ends_in_the_picture_too) {
 BOOST_AUTO_TEST_CASE(a_fiber_has_its_turns_in_handlers_and_a_life_of_its_own) {
     rung::io_context ctx;
     rung::trace::start();
-    rung::spawn(
-        rung::with_priority(ctx.get_executor(), rung::priority::high), {.name = "worker"}, [] {
-            const rung::trace::span span("a phase");
-            rung::this_fiber::yield();
-            rung::this_fiber::yield();
-        });
+    rung::spawn(rung::with_priority(ctx.get_executor(), rung::priority::high), {.name = "worker"},
+                [] {
+                    const rung::trace::span span("a phase");
+                    rung::this_fiber::yield();
+                    rung::this_fiber::yield();
+                });
     rung::spawn(ctx, [] { rung::this_fiber::yield(); });
     ctx.run();
     const picture p;
@@ -170,6 +178,56 @@ BOOST_AUTO_TEST_CASE(what_began_before_the_recording_has_no_end_in_it) {
     BOOST_TEST(p.phases("seen", "fiber") == "be");
 }
 
+BOOST_AUTO_TEST_CASE(an_operation_from_before_the_recording_is_left_out) {
+    auto [early, early_op] = rung::make_operation();
+    auto [other, other_op] = rung::make_operation();
+    other.set_running();
+    rung::trace::start();
+    early.set_running();
+    early.set_done();
+    early_op = {};
+    auto [source, op] = rung::make_operation();  // maybe where the first one was
+    other.set_cancelled();
+    source.set_running();
+    source.set_done();
+    BOOST_TEST(picture().phases("operation", "operation") == "bne");
+}
+
+/// Groups digits, as locales of some countries do.
+struct grouping : std::numpunct<char> {
+    char do_thousands_sep() const override { return '.'; }
+    std::string do_grouping() const override { return "\3"; }
+};
+
+BOOST_AUTO_TEST_CASE(the_locale_and_the_flags_of_the_stream_do_not_matter) {
+    rung::trace::start();
+    { const rung::trace::span span("somewhere"); }
+    const auto [source, op] = rung::make_operation();
+    const std::string expected = written();
+    const std::locale before = std::locale::global(std::locale(std::locale(), new grouping));
+    std::ostringstream out;
+    out << std::hex << std::showbase << std::setw(40);
+    rung::trace::write(out);
+    std::locale::global(before);
+    BOOST_TEST(out.str() == expected);
+}
+
+BOOST_AUTO_TEST_CASE(a_start_frees_what_dead_threads_have_recorded) {
+    const auto recordings = [] {
+        auto& all = rung::detail::trace_registry::instance();
+        const std::lock_guard lock(all.mutex);
+        return all.threads.size();
+    };
+    rung::trace::start();
+    const std::size_t before = recordings();
+    std::thread([] { const rung::trace::span span("short"); }).join();
+    BOOST_TEST(recordings() == before + 1);
+    BOOST_TEST(count(written(), "short") == 1U);
+    rung::trace::start();
+    BOOST_TEST(recordings() == before);
+    rung::trace::stop();
+}
+
 BOOST_AUTO_TEST_CASE(names_may_hold_anything) {
     rung::trace::start();
     { const rung::trace::span span("\"quoted\" \\ and\na\x01"); }
@@ -206,7 +264,29 @@ BOOST_AUTO_TEST_CASE(threads_record_while_it_is_written) {
 }
 
 BOOST_AUTO_TEST_CASE(a_file_that_cannot_be_written_is_an_error) {
-    BOOST_CHECK_THROW(rung::trace::save("/nowhere/trace.json"), boost::system::system_error);
+    const auto error_at = [](const char* path) {
+        rung::trace::start();
+        { const rung::trace::span span("written"); }
+        return test::thrown_by([&] { rung::trace::save(path); });
+    };
+    const auto code = [](int error) {
+        return boost::system::error_code(error, boost::system::system_category());
+    };
+    BOOST_TEST(error_at("/nowhere/trace.json") == code(ENOENT));
+    BOOST_TEST(error_at("/dev/full") == code(ENOSPC));
+}
+
+BOOST_AUTO_TEST_CASE(a_file_holds_what_is_written) {
+    const std::string path = "/tmp/rung-trace-" + std::to_string(::getpid());
+    rung::trace::start();
+    for (int i = 0; i < 5'000; ++i) {
+        const rung::trace::span span("one of many");
+    }
+    rung::trace::save(path);
+    std::ostringstream out;
+    out << std::ifstream(path).rdbuf();
+    std::remove(path.c_str());
+    BOOST_TEST(out.str() == written());
 }
 
 }  // namespace

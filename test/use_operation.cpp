@@ -273,6 +273,79 @@ BOOST_AUTO_TEST_CASE(cancel_in_a_strand_of_a_pool) {
     pool.join();
 }
 
+/// An executor of which can be counted how many there are.
+struct counted_executor {
+    std::shared_ptr<int> token;
+    asio::io_context* context;
+
+    template <class F>
+    void execute(F f) const {
+        asio::post(*context, std::move(f));
+    }
+    bool operator==(const counted_executor&) const = default;
+};
+
+/// An initiation that names such an executor, and puts it into the slot, too.
+struct counted_initiation {
+    using executor_type = counted_executor;
+    executor_type get_executor() const { return executor; }
+
+    template <class Handler>
+    void operator()(Handler h) const {
+        asio::post(*executor.context, [h = std::move(h)]() mutable { h(error_code()); });
+    }
+
+    counted_executor executor;
+};
+
+BOOST_AUTO_TEST_CASE(an_operation_that_has_ended_keeps_no_executor) {
+    for (const bool cancelled : {false, true}) {
+        asio::io_context ctx;
+        const counted_executor executor{std::make_shared<int>(0), &ctx};
+        const auto count = [&] { return executor.token.use_count(); };
+        auto op = asio::async_initiate<const rung::use_operation_t&, void(error_code)>(
+            counted_initiation{executor}, rung::use_operation);
+        BOOST_TEST(count() == 2);
+        if (cancelled) {
+            op.cancel();
+        }
+        ctx.run();
+        BOOST_TEST(op.state() == state::done);
+        BOOST_TEST(count() == 1);
+    }
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(an_operation_may_outlive_the_strand_of_its_object, Context,
+                              shared_contexts) {
+    for (const bool cancelled : {false, true}) {
+        rung::operation<> waited, spawned, lost;
+        {
+            Context ctx;
+            const auto strand = asio::make_strand(ctx);
+            using strand_type = std::decay_t<decltype(strand)>;
+            asio::basic_waitable_timer<std::chrono::steady_clock,
+                                       asio::wait_traits<std::chrono::steady_clock>, strand_type>
+                timer(strand, cancelled ? long_enough : 0s), idle(strand, long_enough);
+            waited = timer.async_wait(rung::use_operation);
+            spawned = asio::co_spawn(
+                strand,
+                [&]() -> asio::awaitable<void> { co_await asio::post(asio::use_awaitable); },
+                rung::use_operation);
+            lost = idle.async_wait(rung::use_operation);
+            if (cancelled) {
+                waited.cancel();
+                spawned.cancel();
+            }
+            while (!waited.ready() || !spawned.ready()) {
+                ctx.run_one();
+            }
+        }
+        BOOST_TEST((waited.state() == (cancelled ? state::cancelled : state::done)));
+        BOOST_TEST(lost.ready());
+        lost.cancel();
+    }
+}
+
 BOOST_AUTO_TEST_CASE(it_allocates_nothing_in_steady_state) {
     rung::io_context ctx(1);
     rung::native<asio::steady_timer> timer(ctx);

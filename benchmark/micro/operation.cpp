@@ -70,13 +70,30 @@ void round_trip(State& state, Token token) {
     }
 }
 
+// A future by hand: a promise that a function on the loop keeps.
+std::future<void> promised(asio::io_context& context) {
+    std::promise<void> promise;
+    auto future = promise.get_future();
+    asio::post(context, [p = std::move(promise)]() mutable { p.set_value(); });
+    return future;
+}
+
 const bool local_registered =
     add("operation_local/rung",
         [](State& state) { round_trip<rung::io_context>(state, rung::use_operation); }) &&
     add("operation_local/rung_on_asio",
         [](State& state) { round_trip<asio::io_context>(state, rung::use_operation); }) &&
     add("operation_local/asio",
-        [](State& state) { round_trip<asio::io_context>(state, asio::use_future); });
+        [](State& state) { round_trip<asio::io_context>(state, asio::use_future); }) &&
+    add("operation_local/std", [](State& state) {
+        asio::io_context context{1};
+        for (auto _ : state) {
+            auto future = promised(context);
+            context.poll();
+            context.restart();
+            future.get();
+        }
+    });
 
 // The state machine alone, without a loop.
 const bool bare_registered =
@@ -194,9 +211,14 @@ const bool remote_registered =
             ask_remotely(state, context,
                          [](auto& c) { asio::post(c, rung::use_operation).wait(spin); });
         }) &&
-    add("operation_remote/asio", [](State& state) {
+    add("operation_remote/asio",
+        [](State& state) {
+            asio::io_context context{1};
+            ask_remotely(state, context, [](auto& c) { asio::post(c, asio::use_future).get(); });
+        }) &&
+    add("operation_remote/std", [](State& state) {
         asio::io_context context{1};
-        ask_remotely(state, context, [](auto& c) { asio::post(c, asio::use_future).get(); });
+        ask_remotely(state, context, [](auto& c) { promised(c).get(); });
     });
 
 }  // namespace

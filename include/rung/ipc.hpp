@@ -63,8 +63,9 @@ struct server_options {
 /// the executor has work. Its destruction closes the connections, which abandons the clients'
 /// operations, and asks what it publishes to cancel; it may be destroyed on any thread, but not
 /// after its context. Errors: the constructor throws `system_error` naming cause and cure. A path
-/// that a dead server left behind is taken over; one that begins with `@` is a name without a file
-/// (abstract).
+/// that begins with `@` is a name without a file (abstract). Otherwise what a dead server left
+/// behind is taken over, under a lock on the directory (which must be readable), and nothing else:
+/// `address_in_use`, after half a second, where somebody listens, and where there is another file.
 ///
 /// Example:
 ///
@@ -85,6 +86,10 @@ public:
 
     /// How many clients are connected. Any thread.
     std::size_t clients() const noexcept;
+    /// How often a client was not taken in: one too many, of another user, or for want of memory or
+    /// descriptors. Where it is for want of descriptors that no connection can be accepted, that
+    /// counts, too, and is tried again after 100 ms. Any thread.
+    std::uint64_t refused() const noexcept;
 
 private:
     std::shared_ptr<detail::server_core> core_;

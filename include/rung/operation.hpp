@@ -34,10 +34,12 @@ struct operation_access;
 /// A handler or function runs on its associated executor, by which it gets a priority
 /// (`asio::bind_executor`). One that was bound to no executor runs inline: in the thread that made
 /// the change, inside the producer's call, or if what it waits for has happened already, inside the
-/// call that asked. It must not throw.
+/// call that asked. It must not throw. It may change the operation in turn: who watches changes is
+/// told of that one after all have been told of this one.
 ///
 /// Dropping the operation does not cancel it. The context of an executor on which something is to
-/// be called must outlive the operation's end, unless a cancellation slot has taken that back.
+/// be called must live until it was called and the producer's call that told of it has returned,
+/// unless a cancellation slot has ended a `watch`.
 /// Thread-safety: const members may be called on any thread at any time, on the same object, too;
 /// the others as usual. Memory: one block, recycled, or of the allocator given to `make_operation`.
 ///
@@ -178,7 +180,9 @@ public:
     /// A function that was bound to no executor is called inline, at each change. On an executor
     /// `delivery::latest` calls it with the newest state and progress, not more often than it comes
     /// to run; `delivery::each` with each change in order, for each of which it keeps a record.
-    /// Two calls never overlap. A cancellation slot bound to the function ends the watching.
+    /// Two calls never overlap. A cancellation slot bound to the function ends the watching: no call
+    /// begins after that, one may be under way in another thread; the executor is let go of, so that
+    /// its context may be destroyed while the operation goes on.
     template <class F>
     void watch(F&& f, delivery how = delivery::latest) const {
         detail::watch_changes(*storage_, std::forward<F>(f), how);
@@ -285,8 +289,9 @@ public:
     }
     /// Runs `f()` when the client asks for the end; now, if it has. Once at most, in the thread
     /// that asks or on the function's associated executor; never after the end, for which the
-    /// source waits if it runs in another thread. A second function replaces the first. It must not
-    /// throw.
+    /// source waits if it runs in another thread, on an executor, too: `f` must not wait for that
+    /// thread. A second function replaces the first, for which it waits in the same way, and which
+    /// does not run any more. It must not throw.
     template <class F>
     void on_cancel(F&& f) {
         if (usable()) {

@@ -6,6 +6,7 @@
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/error.hpp>
 #include <exception>
+#include <optional>
 #include <rung/operation.hpp>
 #include <tuple>
 #include <type_traits>
@@ -30,7 +31,8 @@ struct use_operation_t {
 /// the I/O object's executor, as Asio demands, and may be called on any thread. An initiating
 /// function whose initiation names no executor gets the signal in the thread that cancels; an
 /// executor that several threads run must be a strand, as for every per-operation cancellation.
-/// Dropping the operation does not cancel it: buffers must live until it has ended.
+/// Dropping the operation does not cancel it: buffers must live until it has ended. After its end
+/// it refers to nothing of the executor, whose context it may outlive.
 /// One block of recycled memory. Throws what the initiating function throws.
 ///
 /// Example:
@@ -110,6 +112,9 @@ struct signature_end<std::exception_ptr, Args...> {
 
 /// The state of an operation behind an initiating function, with the signal for its slot. The hook
 /// is part of it, so that it costs no second block.
+///
+/// Who holds on to the operation may outlive the context, so nothing of that stays beyond the end:
+/// neither the executor nor what the initiating function has put into the slot.
 template <class T, class Executor>
 class token_storage : public operation_storage<T, void>, private cancel_hook {
 public:
@@ -119,26 +124,46 @@ public:
     }
 
     boost::asio::cancellation_slot slot() noexcept { return signal_.slot(); }
+    /// Before the end, where the handler is called or destroyed. Without an executor the signal may
+    /// be on its way in another thread, so that the slot stays as it is.
+    void clear_slot() {
+        if constexpr (!is_nowhere<Executor>) {
+            if (!emitting_) {
+                slot().clear();
+            }
+        }
+    }
 
 private:
+    /// Called once, by the end at the latest.
     static void acted(cancel_hook* hook, cancel_hook::action what) noexcept {
         auto* const self = static_cast<token_storage*>(hook);
+        [[maybe_unused]] const auto where = std::exchange(self->executor_, std::nullopt);
         if (what == cancel_hook::action::dispose) {
             return;
         }
         auto emit = [keep = core_ptr<token_storage>::share(self)] {
             if (!is_final(keep->state())) {
-                keep->signal_.emit(boost::asio::cancellation_type::all);
+                keep->emit();
             }
         };
         if constexpr (is_nowhere<Executor>) {
             emit();
         } else {
-            boost::asio::dispatch(self->executor_, std::move(emit));
+            boost::asio::dispatch(*where, std::move(emit));
+        }
+    }
+    void emit() {
+        emitting_ = true;  // what is in the slot must not be cleared within its call
+        signal_.emit(boost::asio::cancellation_type::all);
+        emitting_ = false;
+        if (is_final(this->state())) {
+            clear_slot();
         }
     }
 
-    [[no_unique_address]] Executor executor_;
+    std::optional<Executor> executor_;  // the hook's
+    bool emitting_ = false;             // the executor only
     boost::asio::cancellation_signal signal_;
 };
 
@@ -150,11 +175,19 @@ public:
 
     explicit token_handler(Storage& s) noexcept
         : storage_(&s), source_(operation_access::make_source<Value, void>(&s)) {}
+    token_handler(token_handler&&) = default;
+    token_handler& operator=(token_handler&&) = delete;
+    ~token_handler() {
+        if (source_.valid()) {
+            storage_->clear_slot();
+        }
+    }
 
     cancellation_slot_type get_cancellation_slot() const noexcept { return storage_->slot(); }
 
     template <class... Args>
     void operator()(Args&&... args) {
+        storage_->clear_slot();
         Completion::end(source_, std::decay_t<Args>(std::forward<Args>(args))...);
     }
 

@@ -36,7 +36,8 @@ inline std::string fresh_name() {
 }
 
 /// What the tests' servers do: "echo:…" comes back, "fail" fails, "throw" throws, "large:N" gives N
-/// bytes, "count:N" reports N steps, "wait" goes on until it is cancelled.
+/// bytes, "count:N" reports N steps, "wait" goes on until it is cancelled, "stay" likewise without
+/// ever running, at one step of two.
 class service {
 public:
     explicit service(rung::io_context& ctx) : context_(&ctx) {}
@@ -54,9 +55,13 @@ public:
             source.set_done(bytes_of(rest));
         } else if (text.starts_with("large:")) {
             source.set_done(bytes(std::stoul(rest)));
-        } else if (text == "wait") {
+        } else if (text == "wait" || text == "stay") {
             auto kept = std::make_shared<decltype(source)>(std::move(source));
-            kept->set_running();
+            if (text == "wait") {
+                kept->set_running();
+            } else {
+                kept->set_progress({1, 2});
+            }
             kept->on_cancel(
                 boost::asio::bind_executor(*context_, [kept] { kept->set_cancelled(); }));
         } else if (text.starts_with("count:")) {

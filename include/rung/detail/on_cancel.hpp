@@ -9,7 +9,7 @@ namespace rung::detail {
 /// A producer's function for the request to cancel.
 ///
 /// It runs in the thread that asks, or on its associated executor if it has one; there it does not
-/// run if the operation has ended by then.
+/// run if the operation has ended by then, and its end waits for it as it does in the first case.
 template <class F, class Allocator>
 class cancel_function final : public cancel_hook {
     using place = watch_executor_of<F>;
@@ -38,8 +38,9 @@ private:
         } else {
             const auto memory = boost::asio::get_associated_allocator(f);
             auto later = [keep = core_ptr<operation_core>::share(&core),
-                          f = std::move(f)]() mutable {
-                if (!is_final(keep->state())) {
+                          number = core.hook_number(), f = std::move(f)]() mutable {
+                hook_run run(*keep);
+                if (run.begin_late(number)) {
                     std::move(f)();
                 }
             };

@@ -4,6 +4,8 @@
 #include <boost/system/error_code.hpp>
 #include <cstdint>
 #include <exception>
+#include <mutex>
+#include <rung/detail/intrusive_queue.hpp>
 #include <rung/detail/operation.hpp>
 #include <rung/detail/short_lock.hpp>
 #include <rung/operation_state.hpp>
@@ -15,7 +17,7 @@ namespace rung::detail {
 class operation_core;
 class operation_watcher;
 
-/// Ties a watcher to the handler in a cancellation slot: each side takes the other's pointer back
+/// Ties a watcher that is told once to the handler in a cancellation slot: each side takes the other's pointer back
 /// when it ends first. It does not keep the operation alive; while `core` is there, its watcher
 /// does.
 class watch_link {
@@ -57,16 +59,18 @@ public:
 
     /// Called in the thread that made the change; without the core's lock, but for `hold`.
     notify_function notify;
-    wants what;
+    const wants what;
+    const bool runs_inside;   // its code runs in the thread that tells
     std::uint32_t since = 0;  // it knows of that many changes
     // Guarded by the core's lock. `next_` links those that are about to be told.
     operation_watcher* before = nullptr;
     operation_watcher* after = nullptr;
+    bool listed = false;
     watch_link* link = nullptr;
 
 protected:
-    operation_watcher(wants w, notify_function n, function_type f, level l) noexcept
-        : operation(f, l), notify(n), what(w) {}
+    operation_watcher(wants w, bool inside, notify_function n, function_type f) noexcept
+        : operation(f, level::normal), notify(n), what(w), runs_inside(inside) {}
 };
 
 /// What is to happen when the client asks for the operation's cancellation.
@@ -82,6 +86,29 @@ public:
 
 protected:
     ~cancel_hook() = default;
+};
+
+/// A call of what is to happen when the client asks for the cancellation, for which the end of the
+/// operation waits unless it is within the call.
+class hook_run {
+public:
+    explicit hook_run(operation_core& core) noexcept;
+    hook_run(const hook_run&) = delete;
+    hook_run& operator=(const hook_run&) = delete;
+    ~hook_run();
+
+    /// Begins a call that was put off. False if the operation has ended meanwhile, or the hook of
+    /// that number is not the last any more: then there must be none.
+    bool begin_late(std::uint32_t number) noexcept;
+
+private:
+    friend class operation_core;
+    void begin() noexcept;
+
+    operation_core& core_;
+    const void* const thread_;
+    hook_run* next_ = nullptr;  // guarded by the core's lock
+    bool began_ = false;
 };
 
 /// The state machine that a source and its operation share, without the types of value and
@@ -131,6 +158,8 @@ public:
     /// Adds a watcher to the list. False, with nothing done, if what it waits for has happened: the
     /// end, or for one of changes that their number is not `*seen` any more.
     bool add(operation_watcher& w, const std::uint32_t* seen = nullptr) noexcept;
+    /// Takes it off the list. False if it is not there: it was told, or is being told, of the end.
+    bool remove(operation_watcher& w) noexcept;
     /// What `watch_link` does when it is asked to, and when it goes away.
     void dismiss(watch_link& link) noexcept;
     void part(watch_link& link) noexcept;
@@ -178,6 +207,8 @@ public:
     }
     /// Nobody runs the hook from now on, nor still runs it, but for this thread, on return.
     void drop_hook() noexcept;
+    /// Of the hook that was set last; within its call, of this one.
+    std::uint32_t hook_number() noexcept;
     void set_error(boost::system::error_code e) noexcept { error_ = e; }
     /// Takes the error, reason or exception of an operation that has ended.
     void set_error_of(const operation_core& other) {
@@ -190,6 +221,7 @@ public:
     void abandon() noexcept;
 
 private:
+    friend class hook_run;
     static constexpr std::uint64_t state_mask = 7;
     static constexpr std::uint64_t cancel_bit = 1U << 3;   // cancellation was asked for
     static constexpr std::uint64_t sleeper_bit = 1U << 4;  // a thread sleeps until the end
@@ -205,9 +237,19 @@ private:
         return static_cast<std::uint32_t>(word >> 32);
     }
 
+    /// Those on executors are told first, so that they note a change as it was, whatever the code
+    /// of the others does about it.
+    struct watchers_to_tell {
+        intrusive_queue<operation_watcher> elsewhere;
+        intrusive_queue<operation_watcher> inside;
+    };
+
+    void gather(std::uint32_t number, watchers_to_tell& told) noexcept;
     void tell_changed(std::uint32_t number) noexcept;
     void tell_end(std::uint64_t before) noexcept;
+    void tell_watchers_of_end(std::unique_lock<short_lock>& lock) noexcept;
     void run_hook() noexcept;
+    bool runs_elsewhere() noexcept;
     void unlink(operation_watcher& w) noexcept;
     static void part(operation_watcher& w) noexcept;
 
@@ -217,9 +259,11 @@ private:
     // Guarded by lock_.
     operation_watcher* first_ = nullptr;
     operation_watcher* last_ = nullptr;
+    bool telling_ = false;  // of changes
     cancel_hook* hook_ = nullptr;
-    const void* hook_thread_ = nullptr;        // the one that runs the hook
-    std::atomic<std::uint32_t> hook_runs_{0};  // written under lock_, awaited without
+    hook_run* hook_runs_ = nullptr;                  // which are under way
+    std::uint32_t hook_number_ = 0;                  // changes whenever a hook is set or dropped
+    std::atomic<std::uint32_t> hook_runs_ended_{0};  // not guarded
     // Written before the end, read after it.
     boost::system::error_code error_;
     std::exception_ptr exception_;

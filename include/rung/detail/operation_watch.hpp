@@ -93,8 +93,8 @@ class handler_watcher final : public operation_watcher {
 
 public:
     handler_watcher(core_ptr<Storage> s, Handler&& h, const Allocator& a)
-        : operation_watcher(Arguments::what, &handler_watcher::told, &handler_watcher::complete,
-                            level::normal),
+        : operation_watcher(Arguments::what, place::inline_only, &handler_watcher::told,
+                            &handler_watcher::complete),
           storage_(std::move(s)),
           place_(boost::asio::get_associated_executor(h)),
           handler_(std::move(h)),

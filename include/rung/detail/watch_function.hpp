@@ -2,7 +2,8 @@
 
 #include <atomic>
 #include <boost/assert.hpp>
-#include <rung/detail/intrusive_queue.hpp>
+#include <mutex>
+#include <optional>
 #include <rung/detail/operation_watch.hpp>
 
 namespace rung::detail {
@@ -76,8 +77,11 @@ private:
 
 /// A watcher that calls a function at every change, on the function's executor.
 ///
-/// It lives while it is on the operation's list, while it is told of something, and while it is in
-/// its executor's queue, where it is once at most.
+/// Its memory lives while it is on the operation's list, while it is told of something, while it is
+/// in its executor's queue, where it is once at most, and while a cancellation slot knows of it.
+/// Function and executor go earlier: when the end was delivered or the watching was stopped, as
+/// soon as nobody uses them. So whoever has stopped it may destroy the executor's context, whatever
+/// the producer does meanwhile.
 template <class Storage, class Progress, class F>
 class function_watcher final : public operation_watcher {
     using place = watch_executor_of<F>;
@@ -85,25 +89,60 @@ class function_watcher final : public operation_watcher {
 
 public:
     function_watcher(core_ptr<Storage> s, F&& f, delivery how)
-        : operation_watcher(wants::every_change, &function_watcher::told, &function_watcher::unused,
-                            level::normal),
-          storage_(std::move(s)),
-          place_(boost::asio::get_associated_executor(f)),
+        : operation_watcher(wants::every_change, place::inline_only, &function_watcher::told,
+                            &function_watcher::unused),
+          storage_(*s),
           how_(how),
-          function_(std::move(f)) {
-        connect_watch(function_, *storage_, *this);
-    }
+          parts_(std::in_place, std::move(s), std::move(f)) {}
 
     static void start(core_ptr<Storage> s, F&& f, delivery how) {
         Storage& core = *s;
+        auto slot = boost::asio::get_associated_cancellation_slot(f);
         const recycling_allocator<function_watcher> a;
         auto* const w = make_operation_node<function_watcher>(a, std::move(s), std::move(f), how);
+        if (slot.is_connected()) {
+            try {
+                slot.template emplace<stopper>(*w);
+            } catch (...) {
+                w->drop_user();
+                throw;
+            }
+        }
         if (!core.add(*w)) {
             told(w, event::ended);
         }
     }
 
 private:
+    /// What goes before the memory.
+    struct parts {
+        parts(core_ptr<Storage>&& s, F&& f)
+            : storage(std::move(s)),
+              where(boost::asio::get_associated_executor(f)),
+              function(std::move(f)) {}
+
+        core_ptr<Storage> storage;
+        [[no_unique_address]] place where;
+        F function;
+    };
+    /// What is in the cancellation slot.
+    class stopper {
+    public:
+        explicit stopper(function_watcher& w) noexcept : watcher_(w) { w.add_user(); }
+        stopper(const stopper&) = delete;
+        stopper& operator=(const stopper&) = delete;
+        ~stopper() { watcher_.drop_user(); }
+
+        void operator()(boost::asio::cancellation_type_t type) noexcept {
+            if (type != boost::asio::cancellation_type::none) {
+                watcher_.stop();
+            }
+        }
+
+    private:
+        function_watcher& watcher_;
+    };
+
     static void unused(operation*, action) { BOOST_ASSERT(false); }
 
     void add_user() noexcept { users_.fetch_add(1, std::memory_order_relaxed); }
@@ -126,70 +165,140 @@ private:
                 self->note();
                 return self->drop_user();  // it has left the list
             case event::dismissed:
-                self->dismissed_.store(true, std::memory_order_release);
-                return self->drop_user();
-        }
-    }
-    void note() {
-        if constexpr (place::inline_only) {
-            deliver(record_of(*storage_));
-        } else {
-            if (how_ == delivery::each) {
-                queue_.push(record_of(*storage_));
-            }
-            schedule();
+                BOOST_ASSERT(false);  // it knows no link
         }
     }
 
-    /// Has the executor call the function, unless that is under way and will see what is new.
-    void schedule() {
-        if (turn_.fetch_add(1, std::memory_order_acq_rel) == 0) {
-            add_user();
-            post();
+    /// Has the function called, unless that is under way and will see what is new.
+    void note() {
+        if (stopped_.load(std::memory_order_acquire)) {
+            return;
+        }
+        if constexpr (!place::inline_only) {
+            if (how_ == delivery::each) {
+                queue_.push(record_of(storage_));
+            }
+        }
+        {
+            const std::lock_guard lock(lock_);
+            news_ = true;
+            if (stopped_.load(std::memory_order_relaxed) || std::exchange(busy_, true)) {
+                return;
+            }
+            begin_post();
+        }
+        add_user();  // the turn's
+        post();
+    }
+    void begin_post() noexcept {
+        if constexpr (!place::inline_only) {
+            posting_.fetch_add(1, std::memory_order_relaxed);
         }
     }
+    /// Brings about a turn of the function. After `begin_post`, with `busy_` set.
     void post() {
-        const auto a = boost::asio::get_associated_allocator(function_);
-        place_.post(posted{this}, a);
+        if constexpr (place::inline_only) {
+            run();
+        } else {
+            add_user();  // the turn may be over before the call returns
+            const auto a = boost::asio::get_associated_allocator(parts_->function);
+            parts_->where.post(posted{this}, a);
+            // In one order with the notification's look for who waits in stop().
+            posting_.fetch_sub(1, std::memory_order_seq_cst);
+            posting_.notify_all();
+            let_go_if_over();
+            drop_user();
+        }
     }
     void run() {
-        const turn_end end{this, turn_.load(std::memory_order_acquire)};
-        if (how_ == delivery::each) {
+        const turn_end end{this};
+        {
+            const std::lock_guard lock(lock_);
+            news_ = false;
+        }
+        if (!place::inline_only && how_ == delivery::each) {
             while (record* const r = queue_.pop()) {
                 const record value = std::move(*r);
                 change_queue<Progress>::free(r);
                 deliver(value);
             }
         } else {
-            deliver(record_of(*storage_));
+            deliver(record_of(storage_));
         }
     }
-    /// Ends a turn on the executor, by an exception of the function, too.
+    void deliver(const record& r) {
+        if (stopped_.load(std::memory_order_acquire)) {
+            return;
+        }
+        if (is_final(r.state)) {
+            stopped_.store(true, std::memory_order_release);  // it may be told of the end again
+        }
+        if constexpr (std::is_void_v<Progress>) {
+            parts_->function(r.state);
+        } else {
+            parts_->function(r.state, r.progress);
+        }
+    }
+    /// Ends a turn, by an exception of the function, too.
     struct turn_end {
         function_watcher* watcher;
-        std::uint32_t seen;
-
-        ~turn_end() {
-            if (watcher->turn_.fetch_sub(seen, std::memory_order_acq_rel) != seen) {
-                watcher->post();
-            } else {
-                watcher->drop_user();
+        ~turn_end() { watcher->end_turn(); }
+    };
+    void end_turn() noexcept {
+        bool again = false;
+        {
+            const std::lock_guard lock(lock_);
+            again = news_ && !stopped_.load(std::memory_order_relaxed);
+            busy_ = again;
+            if (again) {
+                begin_post();
             }
         }
-    };
-    void deliver(const record& r) {
-        // The end may have been delivered as the latest before it was told.
-        if (!ended_ && !dismissed_.load(std::memory_order_acquire)) {
-            ended_ = is_final(r.state);
-            call(r);
+        if (again) {
+            return post();
         }
+        let_go_if_over();
+        drop_user();
     }
-    void call(const record& r) {
-        if constexpr (std::is_void_v<Progress>) {
-            function_(r.state);
-        } else {
-            function_(r.state, r.progress);
+    /// The executor's context goes, with the turn that was to come.
+    void lose_turn() noexcept {
+        {
+            const std::lock_guard lock(lock_);
+            stopped_.store(true, std::memory_order_relaxed);
+            busy_ = false;
         }
+        let_go_if_over();
+        drop_user();
+    }
+
+    /// Ends the watching: nobody goes to the executor from now on, nor still does, on return.
+    void stop() noexcept {
+        core_ptr<Storage> core;
+        {
+            const std::lock_guard lock(lock_);
+            stopped_.store(true, std::memory_order_release);
+            if (!let_go_) {
+                core = core_ptr<Storage>::share(&storage_);
+            }
+        }
+        while (const std::uint32_t n = posting_.load(std::memory_order_acquire)) {
+            posting_.wait(n, std::memory_order_acquire);
+        }
+        if (core && core->remove(*this)) {
+            drop_user();  // the list's; the slot's is left
+        }
+        let_go_if_over();
+    }
+    /// Frees all but the memory, if nobody will use it any more.
+    void let_go_if_over() noexcept {
+        {
+            const std::lock_guard lock(lock_);
+            if (!stopped_.load(std::memory_order_relaxed) || busy_ ||
+                posting_.load(std::memory_order_acquire) != 0 || std::exchange(let_go_, true)) {
+                return;
+            }
+        }
+        parts_.reset();
     }
 
     struct posted {
@@ -197,7 +306,7 @@ private:
         posted(posted&& other) noexcept : watcher(std::exchange(other.watcher, nullptr)) {}
         ~posted() {
             if (watcher != nullptr) {
-                watcher->drop_user();
+                watcher->lose_turn();
             }
         }
         void operator()() { std::exchange(watcher, nullptr)->run(); }
@@ -205,15 +314,18 @@ private:
         function_watcher* watcher;
     };
 
-    core_ptr<Storage> storage_;
-    [[no_unique_address]] place place_;
+    Storage& storage_;  // there while `parts_` is, and while it is told of something
     const delivery how_;
-    bool ended_ = false;  // where it is called
-    std::atomic<bool> dismissed_{false};
-    std::atomic<std::uint32_t> users_{1};  // the list's first
-    std::atomic<std::uint32_t> turn_{0};   // times that it was told since it last had run
+    std::atomic<std::uint32_t> users_{1};    // the list's first
+    std::atomic<std::uint32_t> posting_{0};  // threads that hand a turn to the executor
+    std::atomic<bool> stopped_{false};       // nothing is delivered any more
+    short_lock lock_;
+    // Guarded by lock_.
+    bool busy_ = false;    // a turn goes on, or is to come
+    bool news_ = false;    // since it began
+    bool let_go_ = false;  // `parts_` is gone, or going
     change_queue<Progress> queue_;
-    F function_;
+    std::optional<parts> parts_;  // of turns and those who post them; then of who sets `let_go_`
 };
 
 /// Calls `f` at every change of the operation.
