@@ -101,6 +101,7 @@ waiter* waiting_place::pop_all(const boost::system::error_code& why) noexcept {
 void waiting_place::remove(waiter* w) noexcept {
     (w->previous_ != nullptr ? w->previous_->next_ : first_) = w->next_;
     (w->next_ != nullptr ? w->next_->previous_ : last_) = w->previous_;
+    w->key_ = 0;  // where it may wait next, that is another's
 }
 
 /// Takes off the waiter of that key, if it still waits here.
