@@ -151,7 +151,7 @@ RUNG_RIVAL_CASE(another_thread_may_post_the_cancellation_into_the_strand) {
     tally<Loop> result(some);
     std::atomic<int> armed{0};
     std::atomic<int> signalled{0};
-    std::function<void()> begin = [&, &a = a, &b = b] {
+    std::function<void()> begin = [&, &b = b] {
         if (!result.another()) {
             armed = -1;
             return;

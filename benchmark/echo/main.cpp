@@ -43,6 +43,7 @@ constexpr role roles[] = {
     {"raw-uring-multishot", serve_raw_uring_multishot},
     {"asio-epoll-callback", serve_asio_epoll_callback},
     {"asio-epoll-coroutine", serve_asio_epoll_coroutine},
+    {"asio-epoll-spawn", serve_asio_epoll_spawn},
     {"asio-epoll-default-callback", serve_asio_epoll_default_callback},
     {"asio-epoll-default-coroutine", serve_asio_epoll_default_coroutine},
 #if RUNG_BENCH_HAS_RUNG
@@ -61,6 +62,7 @@ const std::vector<system>& known_systems() {
         {"raw-uring-multishot", here, false},
         {"asio-epoll-callback", here, true},
         {"asio-epoll-coroutine", here, true},
+        {"asio-epoll-spawn", here, RUNG_BENCHMARK_HAS_ASIO_SPAWN == 1},
         {"asio-epoll-default-callback", here, false},
         {"asio-epoll-default-coroutine", here, false},
         {"asio-uring-callback", asio_uring, true},

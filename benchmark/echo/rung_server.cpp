@@ -19,7 +19,8 @@ void serve_rung_coroutine(control_link& link, const role_arguments& args) {
 }
 
 // As the coroutine's session, in fibers.
-void serve_rung_fiber(control_link& link, const role_arguments&) {
+void serve_rung_fiber(control_link& link, const role_arguments& args) {
+    need_tcp(args);
     rung::io_context context(1);
     asio::basic_socket_acceptor<asio::ip::tcp, rung::executor> acceptor(
         context, {asio::ip::address_v4::loopback(), 0});

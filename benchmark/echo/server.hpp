@@ -25,6 +25,7 @@ void serve_raw_uring_multishot(control_link& link, const role_arguments& args);
 
 void serve_asio_epoll_callback(control_link& link, const role_arguments& args);
 void serve_asio_epoll_coroutine(control_link& link, const role_arguments& args);
+void serve_asio_epoll_spawn(control_link& link, const role_arguments& args);
 void serve_asio_epoll_default_callback(control_link& link, const role_arguments& args);
 void serve_asio_epoll_default_coroutine(control_link& link, const role_arguments& args);
 
