@@ -36,6 +36,10 @@ public:
     /// under the engine's lock.
     virtual operation* ready() noexcept = 0;
 
+    /// The operation to queue when a thread enters the loop while another, or the same, is inside:
+    /// what that has brought and not run yet is the newcomer's, too. As `ready()`.
+    virtual operation* entered() noexcept = 0;
+
 protected:
     ~guest_events() = default;
     void note_queued() noexcept { queued_.fetch_add(1, std::memory_order_relaxed); }

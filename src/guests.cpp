@@ -48,9 +48,14 @@ using asio_reactor = boost::asio::detail::epoll_reactor;
 using asio_queue = boost::asio::detail::op_queue<asio_operation>;
 using asio_thread_info = boost::asio::detail::scheduler_thread_info;
 
-/// Whether Asio's scheduler has nothing but its task, which stands for the reactor in its queue; from
-/// then on it calls the task's `interrupt()` for the first thing that is posted.
-bool settled(asio_scheduler& s);
+/// What is in the queue of Asio's scheduler beside its task, which stands there for the reactor.
+enum class remainder {
+    none,
+    handlers,
+    unknown  // the task is with another turn, which adds what it finds, and looks for more after it
+};
+/// If that is nothing, it calls the task's `interrupt()` for the first thing that is posted.
+remainder settle_queue(asio_scheduler& s);
 /// Has it call `interrupt()` for what is queued behind the handler that runs next.
 void share_queue(asio_scheduler& s);
 /// Has it run one handler, or look at its task. False if there was none.
@@ -64,11 +69,11 @@ class scheduler_parts {
     using mutex = std::remove_reference_t<decltype(std::declval<asio_scheduler&>().*Mutex)>;
     using lock = typename mutex::scoped_lock;
 
-    static bool settle(asio_scheduler& s) {
+    static remainder settle(asio_scheduler& s) {
         const lock l(s.*Mutex);
         asio_queue& queue = s.*Queue;
         if (queue.front() != &(s.*Task)) {
-            return queue.empty();  // the task is with another turn, which comes here after it
+            return queue.empty() ? remainder::unknown : remainder::handlers;
         }
         queue.pop();
         const bool nothing_else = queue.empty();
@@ -76,7 +81,7 @@ class scheduler_parts {
         if (nothing_else) {
             s.*Interrupted = false;
         }
-        return nothing_else;
+        return nothing_else ? remainder::none : remainder::handlers;
     }
     static void share(asio_scheduler& s) {
         const lock l(s.*Mutex);
@@ -92,7 +97,7 @@ class scheduler_parts {
     }
 
     friend bool poll_one(asio_scheduler& s, asio_thread_info& t) { return poll(s, t); }
-    friend bool settled(asio_scheduler& s) { return settle(s); }
+    friend remainder settle_queue(asio_scheduler& s) { return settle(s); }
     friend void share_queue(asio_scheduler& s) { share(s); }
 };
 template class scheduler_parts<&asio_scheduler::mutex_, &asio_scheduler::op_queue_,
@@ -215,6 +220,10 @@ private:
     void interrupt() override { post_turn(); }
 
     operation* ready() noexcept override { return free_turn(); }
+    operation* entered() noexcept override {
+        newcomer_.store(true, std::memory_order_relaxed);
+        return free_turn();
+    }
 
     /// A turn to queue. There are as many as were ever needed at once, which is one that is queued
     /// for each that runs, at most. Null for want of memory: each that is taken looks for more
@@ -259,9 +268,20 @@ private:
             throw;
         }
         t.release();
-        // A turn that is queued looks for more as well.
-        if (queued() == 0 && (more || !settled(asio_))) {
+        if (queued() != 0) {
+            return;  // the turn that is queued looks for more as well
+        }
+        const remainder left = more ? remainder::handlers : settle_queue(asio_);
+        if (left == remainder::handlers) {
             post_turn();
+        } else if (newcomer_.load(std::memory_order_relaxed)) {
+            // The turn that has the task may have begun when its thread was alone, and runs the
+            // first of what it finds without sharing the others.
+            if (left == remainder::unknown) {
+                post_turn();
+            } else {
+                newcomer_.store(false, std::memory_order_relaxed);
+            }
         }
     }
 
@@ -286,7 +306,8 @@ private:
     asio_scheduler& asio_;
     asio_reactor& reactor_;
     pause pause_;
-    std::atomic<turn*> turns_;  // owned; a list to which turns are added only
+    std::atomic<turn*> turns_;           // owned; a list to which turns are added only
+    std::atomic<bool> newcomer_{false};  // a thread has entered since the task was last seen
 };
 
 boost::asio::execution_context::id guest_host::id;

@@ -1,12 +1,30 @@
 #include <rung/io_context.hpp>
 
+#if BOOST_VERSION >= 108800
+#include <boost/asio/config.hpp>
+#endif
+#include <utility>
+
 #include "guest_events.hpp"
 #include "scheduler.hpp"
 
 namespace rung {
 
-io_context::io_context(const io_context_options& options, detail::guests guests)
-    : io_context(options, nullptr) {
+io_context::io_context(const io_context_options& options, detail::guests guests) {
+    set_up(options, guests);
+}
+
+io_context::io_context(const io_context_options& options,
+                       std::unique_ptr<detail::ring_backend> backend)
+    : scheduler_(new detail::scheduler(*this, options, std::move(backend))) {
+    detail::watch_forks(*this, *scheduler_);
+}
+
+void io_context::scheduler_deleter::operator()(detail::scheduler* s) const noexcept { delete s; }
+
+void io_context::set_up(const io_context_options& options, detail::guests guests) {
+    scheduler_.reset(new detail::scheduler(*this, options, nullptr));
+    detail::watch_forks(*this, *scheduler_);
     if (guests == detail::guests::on_our_loop && detail::host_guests(*this)) {
         scheduler_->expect_guests();
     } else {
@@ -14,10 +32,14 @@ io_context::io_context(const io_context_options& options, detail::guests guests)
     }
 }
 
-io_context::io_context(const io_context_options& options,
-                       std::unique_ptr<detail::ring_backend> backend)
-    : scheduler_(std::make_unique<detail::scheduler>(*this, options, std::move(backend))) {
-    detail::watch_forks(*this, *scheduler_);
+/// As its configuration says, in versions of Asio that have such.
+io_context_options io_context::configured() {
+    io_context_options options;
+#if BOOST_VERSION >= 108800
+    options.concurrency_hint =
+        boost::asio::config(*this).get("scheduler", "concurrency_hint", options.concurrency_hint);
+#endif
+    return options;
 }
 
 io_context::~io_context() {

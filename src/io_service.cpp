@@ -55,10 +55,18 @@ void io_service_base::take(io_object_state& to, const io_service_base& from_serv
     }
 }
 
-void io_service_base::start(io_object_state& s, io_operation* op, cancel_link* link) noexcept {
+void io_service_base::end_at_once(io_operation* op, bool speculated) {
+    if (op->may_be_immediate) {
+        op->complete();
+    } else {
+        engine::complete_now(*engine_, op, speculated);
+    }
+}
+
+void io_service_base::start(io_object_state& s, io_operation* op, cancel_link* link) {
     if (!is_open(s)) {
         op->result = -EBADF;
-        engine::complete_now(*engine_, op, false);
+        end_at_once(op, false);
         return;
     }
     op->descriptor = s.descriptor;
@@ -66,8 +74,7 @@ void io_service_base::start(io_object_state& s, io_operation* op, cancel_link* l
     engine::start(*engine_, op, &s.operations, link);
 }
 
-void io_service_base::start_transfer(io_object_state& s, io_operation* op,
-                                     cancel_link* link) noexcept {
+void io_service_base::start_transfer(io_object_state& s, io_operation* op, cancel_link* link) {
     if (is_open(s) && !op->polling) {
         op->in_turn = engine::has_transfers(*engine_, s.operations, op->receives());
         if (op->receives()) {
@@ -79,7 +86,7 @@ void io_service_base::start_transfer(io_object_state& s, io_operation* op,
             if (result != -EAGAIN) {
                 s.operations.sends.hit();
                 op->result = result;
-                engine::complete_now(*engine_, op, true);
+                end_at_once(op, true);
                 return;
             }
             s.operations.sends.miss();

@@ -135,6 +135,7 @@ private:
 
     // scheduler_threads.cpp
     void enter(running_thread& self);
+    void meet_others(const running_thread& self);
     void leave(running_thread& self) noexcept;
     void bring_back(running_thread& t) noexcept;
 

@@ -53,7 +53,16 @@ void scheduler::enter(running_thread& self) {
     if (threads_ == nullptr) {
         ring_error_ = 0;  // a failure of an earlier run shows again if it lasts
         mutex_.own();
-    } else if (self.nested_in_ == nullptr) {
+    } else {
+        meet_others(self);
+    }
+    self.next_ = threads_;
+    threads_ = &self;
+}
+
+/// Enters where another thread, or this one, is inside.
+void scheduler::meet_others(const running_thread& self) {
+    if (self.nested_in_ == nullptr) {
         if (options_.concurrency_hint == 1) {
             throw boost::system::system_error(
                 error::wrong_thread,
@@ -65,8 +74,11 @@ void scheduler::enter(running_thread& self) {
         note_events();
         wake_if_asleep();  // outside of the ring it would not see what this one starts there
     }
-    self.next_ = threads_;
-    threads_ = &self;
+    if (guests_ != nullptr) {
+        if (operation* const turn = guests_->entered()) {
+            queue_.push(turn);
+        }
+    }
 }
 
 void scheduler::leave(running_thread& self) noexcept {

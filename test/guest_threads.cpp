@@ -73,6 +73,31 @@ BOOST_AUTO_TEST_CASE(any_number_of_threads_run_guests_handlers_at_the_same_time)
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_thread_that_comes_later_runs_what_is_ready_for_another) {
+    rung::io_context context;
+    asio::steady_timer first(context, 0ms);
+    asio::steady_timer second(context, 0ms);
+    std::promise<void> begun;
+    std::promise<void> over;
+    std::atomic<int> handlers{0};
+    bool met = false;
+    const auto handler = [&](error_code) {
+        if (++handlers == 1) {
+            begun.set_value();
+            met = over.get_future().wait_for(10s) == std::future_status::ready;
+        } else {
+            over.set_value();
+        }
+    };
+    first.async_wait(handler);
+    second.async_wait(handler);
+    std::thread alone([&] { context.run(); });
+    begun.get_future().wait();
+    context.run();
+    alone.join();
+    BOOST_TEST(met);
+}
+
 BOOST_AUTO_TEST_CASE(threads_sleep_while_others_are_busy_with_guests) {
     constexpr int busy = 9;
     rung::io_context context;

@@ -120,6 +120,27 @@ BOOST_AUTO_TEST_CASE(run_counts_the_handlers_of_the_program_alone) {
     BOOST_TEST(context.stopped());
 }
 
+BOOST_AUTO_TEST_CASE(a_handler_may_run_the_next_one) {
+    for (const bool waits : {false, true}) {
+        rung::io_context context;
+        asio::steady_timer first(context, 0ms);
+        asio::steady_timer second(context, 0ms);
+        int calls = 0;
+        std::size_t within = 0;
+        const auto handler = [&](error_code) {
+            if (++calls == 1) {
+                within = waits ? context.run_one_for(5s) : context.poll();
+                BOOST_TEST(calls == 2);
+            }
+        };
+        first.async_wait(handler);
+        second.async_wait(handler);
+        BOOST_TEST(context.run() == 1U);
+        BOOST_TEST(within == 1U);
+        BOOST_TEST(calls == 2);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(guests_and_native_objects_speak_with_each_other) {
     rung::io_context context;
     asio::ip::tcp::acceptor guest(context, {asio::ip::address_v4::loopback(), 0});

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -15,6 +16,79 @@ namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using boost::test_tools::per_element;
 using std::chrono::steady_clock;
+
+#if BOOST_VERSION >= 108800
+
+namespace {
+
+/// Counts what it is asked for.
+template <class T>
+struct counting_allocator {
+    using value_type = T;
+
+    explicit counting_allocator(int& n) noexcept : count(&n) {}
+    template <class U>
+    counting_allocator(const counting_allocator<U>& other) noexcept : count(other.count) {}
+    T* allocate(std::size_t n) {
+        ++*count;
+        return std::allocator<T>().allocate(n);
+    }
+    void deallocate(T* p, std::size_t n) noexcept { std::allocator<T>().deallocate(p, n); }
+    template <class U>
+    bool operator==(const counting_allocator<U>& other) const noexcept {
+        return count == other.count;
+    }
+
+    int* count;
+};
+
+/// Runs a guest and a native timer.
+void check_use(rung::io_context& context) {
+    int expired = 0;
+    asio::steady_timer guest(context, 1ms);
+    rung::native<asio::steady_timer> native(context, 1ms);
+    guest.async_wait([&](auto) { ++expired; });
+    native.async_wait([&](auto) { ++expired; });
+    BOOST_TEST(context.run() == 2U);
+    BOOST_TEST(expired == 2);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(construction)
+
+BOOST_AUTO_TEST_CASE(an_allocator_serves_the_services) {
+    int allocations = 0;
+    const counting_allocator<char> allocator(allocations);
+    rung::io_context plain(std::allocator_arg, allocator);
+    check_use(plain);
+    BOOST_TEST(allocations > 0);
+    rung::io_context hinted(std::allocator_arg, allocator, 1);
+    check_use(hinted);
+    rung::io_context configured(std::allocator_arg, allocator,
+                                asio::config_from_concurrency_hint(1));
+    check_use(configured);
+}
+
+BOOST_AUTO_TEST_CASE(a_configuration_is_obeyed) {
+    rung::io_context context{asio::config_from_concurrency_hint(1)};
+    asio::post(context, [&] {
+        std::thread([&] {
+            BOOST_CHECK_EXCEPTION(context.run(), boost::system::system_error, [](const auto& e) {
+                return e.code() == rung::error::wrong_thread;
+            });
+        }).join();
+    });
+    context.run();
+    context.restart();
+    check_use(context);
+    rung::io_context from_text{asio::config_from_string("scheduler.concurrency_hint=8")};
+    check_use(from_text);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+#endif
 
 BOOST_AUTO_TEST_SUITE(run)
 

@@ -58,7 +58,9 @@ RUNG_RIVAL_CASE(a_receive_of_out_of_band_data_outlives_the_thread_that_began_it)
         b.async_receive(asio::buffer(&urgent, 1), b.message_out_of_band, into(received));
         loop.poll();
     }).join();
-    loop.poll();
+    for (int i = 0; i < 5; ++i) {  // what comes back goes to the kernel once more
+        loop.poll();
+    }
     BOOST_TEST(received == outcome{});
     a.send(asio::buffer("!", 1), a.message_out_of_band);
     loop.run();

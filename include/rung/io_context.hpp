@@ -1,7 +1,9 @@
 #pragma once
 
 #include <boost/asio/execution_context.hpp>
+#include <boost/version.hpp>
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -81,10 +83,27 @@ public:
     /// Equivalent to options with that `concurrency_hint`.
     explicit io_context(int concurrency_hint)
         : io_context(io_context_options{.concurrency_hint = concurrency_hint}) {}
-    // Inline, because the macros that decide it are those of the program.
-    explicit io_context(const io_context_options& options)
-        : io_context(options, RUNG_ASIO_USES_EPOLL ? detail::guests::on_our_loop
-                                                   : detail::guests::on_asios_thread) {}
+    explicit io_context(const io_context_options& options) : io_context(options, hosting) {}
+    /// As the others, with memory for services from an allocator. From Boost 1.88 on.
+    template <class Allocator>
+    requires std::constructible_from<execution_context, std::allocator_arg_t, const Allocator&>
+    io_context(std::allocator_arg_t, const Allocator& a, int concurrency_hint = -1)
+        : execution_context(std::allocator_arg, a) {
+        set_up({.concurrency_hint = concurrency_hint}, hosting);
+    }
+#if BOOST_VERSION >= 108800
+    /// As Asio's of the same form. Of a configuration, `concurrency_hint` in `"scheduler"` is for
+    /// the context, too.
+    explicit io_context(const service_maker& initial_services)
+        : execution_context(initial_services) {
+        set_up(configured(), hosting);
+    }
+    template <class Allocator>
+    io_context(std::allocator_arg_t, const Allocator& a, const service_maker& initial_services)
+        : execution_context(std::allocator_arg, a, initial_services) {
+        set_up(configured(), hosting);
+    }
+#endif
     ~io_context();
 
     /// An executor of normal priority. Never throws.
@@ -144,7 +163,13 @@ protected:
     io_context(const io_context_options& options, std::unique_ptr<detail::ring_backend> backend);
 
 private:
+    // Of the program, because the macros that decide it are.
+    static constexpr detail::guests hosting =
+        RUNG_ASIO_USES_EPOLL ? detail::guests::on_our_loop : detail::guests::on_asios_thread;
+
     io_context(const io_context_options& options, detail::guests guests);
+    void set_up(const io_context_options& options, detail::guests guests);
+    io_context_options configured();
 
     static constexpr count_type unlimited = std::numeric_limits<count_type>::max();
 
@@ -168,7 +193,10 @@ private:
     }
     count_type run_before(clock::time_point deadline, count_type limit);
 
-    std::unique_ptr<detail::scheduler> scheduler_;
+    struct scheduler_deleter {
+        void operator()(detail::scheduler* s) const noexcept;
+    };
+    std::unique_ptr<detail::scheduler, scheduler_deleter> scheduler_;
 };
 
 }  // namespace rung

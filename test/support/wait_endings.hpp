@@ -126,6 +126,8 @@ class connecting_datagrams {
     using udp = asio::ip::udp;
 
 public:
+    static constexpr bool may_succeed_in_any_case = true;
+
     connecting_datagrams(Loop& l, ending e)
         : ending_(e), socket_(bound_datagram_socket(l)), peer_(bound_datagram_socket(l)) {}
     template <class Token>

@@ -2,6 +2,7 @@
 
 #include <rung/detail/completion.hpp>
 #include <rung/detail/engine.hpp>
+#include <rung/detail/immediate.hpp>
 #include <rung/detail/recycler.hpp>
 #include <rung/detail/slot_handler.hpp>
 #include <tuple>
@@ -17,6 +18,9 @@ namespace rung::detail {
 template <class Core, class Handler, class IoExecutor>
 class handler_operation final : public Core, public tracked_handler {
     using work_type = handler_work_for<Handler, IoExecutor>;
+    /// Whether `finish` may come from the initiating function, the engine knowing nothing of it.
+    static constexpr bool may_be_at_once =
+        std::is_base_of_v<io_operation, Core> && has_immediate_executor<Handler>;
 
 public:
     template <class... Args>
@@ -25,6 +29,9 @@ public:
           work_(boost::asio::get_associated_executor(handler, io_ex), inner_executor(io_ex)),
           handler_(std::move(handler)) {
         this->level_ = work_.queue_level();
+        if constexpr (may_be_at_once) {
+            this->may_be_immediate = true;
+        }
     }
 
 private:
@@ -41,14 +48,27 @@ private:
             free_operation_node(self, memory_of(handler));
             return;
         }
+        [[maybe_unused]] bool at_once = false;
+        if constexpr (may_be_at_once) {
+            at_once = self->at == io_operation::state::idle;
+        }
         // The memory goes back before the upcall, so that the handler's next operation finds it.
         auto result = self->take_result();
         work_type work(std::move(self->work_));
         Handler handler(std::move(self->handler_));
         free_operation_node(self, memory_of(handler));
         BOOST_ASIO_HANDLER_INVOCATION_BEGIN((std::get<0>(result)));
-        std::apply([&](auto&&... args) { work.complete(handler, std::move(args)...); },
-                   std::move(result));
+        std::apply(
+            [&](auto&&... args) {
+                if constexpr (may_be_at_once) {
+                    if (at_once) {
+                        complete_at_once(handler, std::move(args)...);
+                        return;
+                    }
+                }
+                work.complete(handler, std::move(args)...);
+            },
+            std::move(result));
         BOOST_ASIO_HANDLER_INVOCATION_END;
     }
 

@@ -2,8 +2,8 @@
 
 #include <sys/socket.h>
 
-#include <cerrno>
 #include <boost/system/error_code.hpp>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <rung/detail/cancel_link.hpp>
@@ -82,11 +82,12 @@ public:
     // What to do. Set before the start and kept until the end, so that it can be started again.
     io_kind kind = io_kind::nop;
     level io_level = level::normal;
-    bool try_first = false;       // a call that does not wait comes before the entry
-    bool poll_first = false;      // the kernel need not try before it waits
-    bool in_turn = false;         // not before an earlier one of its direction has ended
-    bool report_aborted = false;  // of `accept`: connections that ended before we took them
-    std::uint32_t events = 0;     // of `wait`, and of the wait before a second try
+    bool try_first = false;         // a call that does not wait comes before the entry
+    bool poll_first = false;        // the kernel need not try before it waits
+    bool in_turn = false;           // not before an earlier one of its direction has ended
+    bool report_aborted = false;    // of `accept`: connections that ended before we took them
+    bool may_be_immediate = false;  // its handler may run within the initiating function
+    std::uint32_t events = 0;       // of `wait`, and of the wait before a second try
     int descriptor = -1;
     int flags = 0;            // MSG_…, of `receive…` and `send…`; SOCK_… of `accept`
     void* address = nullptr;  // the buffer, the msghdr, the iovec, or the socket address

@@ -79,7 +79,7 @@ protected:
         auto* const op = make<Core>(s, name, handler, ex, std::forward<Args>(args)...);
         if (op->trivial()) {
             op->result = 0;
-            engine::complete_now(engine(), op, false);
+            end_at_once(op, false);
         } else {
             start_transfer(s, op, link);
         }
@@ -90,7 +90,7 @@ protected:
                 const IoExecutor& ex, Args&&... args) {
         auto* const op = make<Core>(s, name, handler, ex, std::forward<Args>(args)...);
         op->result = -error;
-        engine::complete_now(engine(), op, false);
+        end_at_once(op, false);
     }
 
 private:
@@ -108,9 +108,11 @@ private:
     }
 
     /// Starts an operation that names the object's descriptor.
-    void start(io_object_state& s, io_operation* op, cancel_link* link) noexcept;
+    void start(io_object_state& s, io_operation* op, cancel_link* link);
     /// Starts a transfer: at once if that is likely to succeed, else through the ring.
-    void start_transfer(io_object_state& s, io_operation* op, cancel_link* link) noexcept;
+    void start_transfer(io_object_state& s, io_operation* op, cancel_link* link);
+    /// Completes what has its result already: through the run queue, or where its handler wants that.
+    void end_at_once(io_operation* op, bool speculated);
 
     scheduler* engine_;
 };
