@@ -6,7 +6,13 @@ namespace rung {
 
 void condition_variable::wait(std::unique_lock<mutex>& lock) {
     if (this_fiber::exists()) {
-        async_wait(*lock.mutex(), use_fiber);
+        detail::check_fiber();  // may throw as well, with the mutex still taken
+        try {
+            async_wait(*lock.mutex(), use_fiber);
+        } catch (const detail::forced_unwind&) {
+            lock.release();
+            throw;
+        }
         return;
     }
     detail::blocked_thread<> here;

@@ -7,7 +7,8 @@
 namespace rung {
 
 /// A counting semaphore for fibers, coroutines, callbacks and threads together; first come, first
-/// served.
+/// served. A fiber that is unwound leaves the queue, and a unit that was given to a fiber or a
+/// handler that is destroyed before it goes on is given to the next.
 ///
 /// Thread-safety: safe. Whoever waits when it is destroyed is told `operation_aborted`.
 ///
