@@ -19,7 +19,7 @@ void condition_variable::wait(std::unique_lock<mutex>& lock) {
     here.after = &lock.mutex()->list_;
     list_.wait(&here);
     lock.mutex()->unlock();
-    here.block();
+    here.block_or_throw();
 }
 
 }  // namespace rung

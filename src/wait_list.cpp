@@ -63,7 +63,7 @@ void wait_list::take_blocking() {
     }
     blocked_thread<> here;
     take(&here);
-    here.block();
+    here.block_or_throw();
 }
 
 void wait_list::give_back(const place_name& from) {

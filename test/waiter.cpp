@@ -1,18 +1,28 @@
 // Those who wait in objects of synchronisation and do not stay to the end: they are cancelled, late,
 // or gone with their context.
 
+#include <unistd.h>
+
+#include <atomic>
 #include <boost/asio.hpp>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <exception>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <rung/rung.hpp>
 #include <set>
 #include <string>
+#include <thread>
 #include <tuple>
+#include <utility>
 
 #include "contexts.hpp"
+#include "thread_group.hpp"
 #include "time_limit.hpp"
 
 namespace asio = boost::asio;
@@ -26,6 +36,19 @@ namespace {
 struct fixture : test::time_limit {};
 
 using ours = std::tuple<rung::io_context, test::rung_of_one_thread>;
+
+/// Whether every other thread of the process waits for something, as the system sees it.
+bool all_others_sleep() {
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+        std::ifstream stat(task.path() / "stat");
+        const std::string text(std::istreambuf_iterator<char>(stat), {});
+        const bool self = task.path().filename() == std::to_string(::gettid());
+        if (!self && text.find(") S ") == std::string::npos) {
+            return false;
+        }
+    }
+    return true;
+}
 
 }  // namespace
 
@@ -283,6 +306,49 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(what_is_gone_takes_nothing_back, Context, ours) {
         rung::spawn(ctx, [&] { in_its_place.acquire(); });
     }
     BOOST_TEST(owned.use_count() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_thread_that_waits_is_told_when_the_object_goes) {
+    rung::io_context ctx;
+    rung::mutex m(ctx);
+    std::optional<rung::semaphore> s(std::in_place, ctx, 0U);
+    std::optional<rung::event> e(std::in_place, ctx);
+    std::optional<rung::latch> l(std::in_place, ctx, 1);
+    std::optional<rung::mutex> locked(std::in_place, ctx);
+    std::optional<rung::condition_variable> changed(std::in_place);
+    BOOST_TEST(locked->try_lock());
+    std::atomic<int> waiting = 0;
+    std::atomic<int> told = 0;
+    const auto wait_for = [&](auto wait) {
+        ++waiting;
+        try {
+            wait();
+        } catch (const system_error& error) {
+            told += error.code() == asio::error::operation_aborted ? 1 : 0;
+        }
+    };
+    test::thread_group threads(5, [&](int i) {
+        switch (i) {
+            case 0: return wait_for([&] { s->acquire(); });
+            case 1: return wait_for([&] { e->wait(); });
+            case 2: return wait_for([&] { l->wait(); });
+            case 3: return wait_for([&] { locked->lock(); });
+            default:
+                std::unique_lock lock(m);
+                wait_for([&] { changed->wait(lock); });
+                BOOST_TEST(!m.try_lock());
+        }
+    });
+    while (waiting != 5 || !all_others_sleep()) {
+        std::this_thread::sleep_for(1ms);
+    }
+    s.reset();
+    e.reset();
+    l.reset();
+    locked.reset();
+    changed.reset();
+    threads.join();
+    BOOST_TEST(told == 5);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

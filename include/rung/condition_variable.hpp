@@ -34,8 +34,8 @@ public:
     }
 
     /// The same in a fiber, which it suspends, or on a thread, which it blocks. A fiber's
-    /// cancellation is thrown as `system_error`, with the mutex taken. A fiber that is unwound here
-    /// finds the lock released.
+    /// cancellation, and that the condition variable goes, is thrown as `system_error`, with the
+    /// mutex taken. A fiber that is unwound here finds the lock released.
     void wait(std::unique_lock<mutex>& lock);
     template <class Predicate>
     void wait(std::unique_lock<mutex>& lock, Predicate p) {

@@ -35,7 +35,8 @@ public:
     /// Takes the mutex if it is free. Never waits.
     bool try_lock() noexcept { return list_.try_take(); }
     /// Takes the mutex: in a fiber it suspends that, elsewhere it blocks the thread, which must not
-    /// be the one that would give it back.
+    /// be the one that would give it back. Throws `system_error` with `operation_aborted` if the
+    /// fiber is cancelled or the mutex goes.
     void lock() { list_.take_blocking(); }
     /// Gives the mutex to the one who has waited longest. Precondition: it is taken.
     void unlock() { list_.give(1); }

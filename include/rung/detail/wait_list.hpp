@@ -38,7 +38,7 @@ public:
     /// Adds a waiter that takes no unit but those it finds given later.
     void wait(waiter* w) noexcept;
     /// Waits on this thread, or in this fiber. Precondition: in no handler of a loop that the unit
-    /// comes from.
+    /// comes from. Throws `system_error` if the wait was cancelled or the list goes.
     void take_blocking();
 
     /// Takes a unit back that a waiter was given, and nobody got.

@@ -5,6 +5,7 @@
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/system/error_code.hpp>
+#include <boost/system/system_error.hpp>
 #include <concepts>
 #include <cstdint>
 #include <mutex>
@@ -76,7 +77,15 @@ public:
     explicit blocked_thread(Args&&... args)
         : Base([](waiter* w) { static_cast<blocked_thread*>(w)->ended_.release(); },
                std::forward<Args>(args)...) {}
+    /// Blocks it until its wait has ended.
     void block() { ended_.acquire(); }
+    /// The same. Throws the error with which it has.
+    void block_or_throw() {
+        block();
+        if (this->error.failed()) {
+            throw boost::system::system_error(this->error);
+        }
+    }
 
 private:
     std::binary_semaphore ended_{0};
