@@ -6,6 +6,7 @@
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/executor_work_guard.hpp>
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -49,11 +50,10 @@ private:
     [[no_unique_address]] Allocator allocator_;
 };
 
-template <class F>
+template <class F, class Allocator>
 fiber_task* make_function_task(const carrier_executor& c, std::shared_ptr<const fiber_settings> s,
-                               F&& f) {
-    const auto own = boost::asio::get_associated_allocator(f);
-    const auto a = operation_allocator<std::remove_const_t<decltype(own)>>::from(own);
+                               F&& f, const Allocator& own) {
+    const auto a = operation_allocator<Allocator>::from(own);
     using task = function_task<std::decay_t<F>, std::remove_const_t<decltype(a)>>;
     return make_operation_node<task>(a, c, std::move(s), std::forward<F>(f), a);
 }
@@ -216,21 +216,28 @@ struct spawn_signature<void> {
     using type = void(std::exception_ptr);
 };
 
-template <class F, class Token>
-auto spawn_fiber(const carrier_executor& carrier, const fiber_settings* settings, F&& f,
-                 Token& token) {
+// Settings on their way to a fiber, which a lazy token may start when the caller's are gone.
+inline const fiber_settings* settings_in(std::nullptr_t) noexcept { return nullptr; }
+inline const fiber_settings* settings_in(const fiber_settings& s) noexcept { return &s; }
+inline const fiber_settings* settings_in(const std::shared_ptr<const fiber_settings>& s) noexcept {
+    return s.get();
+}
+
+template <class Settings, class F, class Token>
+auto spawn_fiber(const carrier_executor& carrier, Settings&& settings, F&& f, Token& token) {
     using function = std::decay_t<F>;
     using signature = typename spawn_signature<std::invoke_result_t<function>>::type;
     return boost::asio::async_initiate<Token, signature>(
-        [](auto&& handler, const carrier_executor& c, const fiber_settings* s, F own) {
+        [](auto&& handler, const carrier_executor& c, const auto& s, auto&& own) {
             using handler_type = std::decay_t<decltype(handler)>;
             using task = spawn_task<function, handler_type>;
             fiber_completion<handler_type> completion(std::forward<decltype(handler)>(handler), c);
             const auto memory = completion.memory();
-            post_fiber(make_operation_node<task>(memory, c, s, std::forward<F>(own),
+            post_fiber(make_operation_node<task>(memory, c, settings_in(s),
+                                                 std::forward<decltype(own)>(own),
                                                  std::move(completion)));
         },
-        token, carrier, settings, std::forward<F>(f));
+        token, carrier, std::forward<Settings>(settings), std::forward<F>(f));
 }
 
 }  // namespace rung::detail
