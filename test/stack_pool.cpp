@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio.hpp>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
@@ -169,6 +170,32 @@ BOOST_AUTO_TEST_CASE(stacks_that_threads_keep_do_not_count) {
     }).join();
     BOOST_TEST(pool.statistics().in_use == 0U);
     pool.configure({});
+}
+
+BOOST_AUTO_TEST_CASE(any_thread_may_look_at_the_stacks_of_others) {
+    rung::stack_pool pool({.keep = 2});
+    constexpr int fibers = 10;
+    std::atomic<bool> over = false;
+    std::thread others([&] {
+        rung::io_context ctx(1);
+        for (int round = 0; round < 50; ++round) {
+            for (int i = 0; i < fibers; ++i) {
+                rung::spawn(ctx, {.stacks = &pool}, [] { rung::this_fiber::yield(); });
+            }
+            ctx.run();
+            ctx.restart();
+        }
+        over = true;
+    });
+    std::size_t most = 0;
+    while (!over) {
+        most = std::max(most, pool.statistics().in_use);
+        pool.deallocate(pool.allocate());
+    }
+    others.join();
+    BOOST_TEST(most <= static_cast<std::size_t>(fibers));
+    BOOST_TEST(pool.statistics().in_use == 0U);
+    BOOST_TEST(pool.statistics().most_in_use >= static_cast<std::size_t>(fibers));
 }
 
 BOOST_AUTO_TEST_CASE(guard_pages_leave_mappings_to_the_program) {
