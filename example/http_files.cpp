@@ -18,9 +18,10 @@ constexpr auto patience = std::chrono::seconds(30);
 /// The file that a request line asks for, or an empty path: never one outside of the root.
 std::filesystem::path wanted(const std::filesystem::path& root, const std::string& request) {
     const auto begin = request.find(' ') + 1;
-    const auto path = request.substr(begin, request.find(' ', begin) - begin);
-    const bool sound = request.starts_with("GET /") && path.find("..") == std::string::npos;
-    return sound ? root / path.substr(1) : std::filesystem::path();
+    const auto name = request.substr(begin, request.find(' ', begin) - begin);
+    const auto file = root / std::filesystem::path(name).relative_path();
+    const bool sound = request.starts_with("GET /") && name.find("..") == std::string::npos;
+    return sound && is_regular_file(file) ? file : std::filesystem::path();
 }
 
 /// Answers one request after the other, for as long as the client sends some.
@@ -41,7 +42,6 @@ void serve(socket_type& client, const std::filesystem::path& root) {
         asio::async_write(client, asio::buffer(head + body), use_fiber.after(patience));
     }
 }
-
 std::size_t fetch(socket_type socket, const tcp::endpoint& server, const std::string& name) {
     socket.async_connect(server, use_fiber);
     asio::async_write(socket, asio::buffer("GET /" + name + " HTTP/1.1\r\n\r\n"), use_fiber);
@@ -50,7 +50,6 @@ std::size_t fetch(socket_type socket, const tcp::endpoint& server, const std::st
     asio::async_read(socket, asio::dynamic_buffer(all), asio::as_tuple(use_fiber));
     return all.size() - all.find("\r\n\r\n") - 4;
 }
-
 }  // namespace
 int main(int argc, char** argv) try {
     rung::io_context context(1);
@@ -68,7 +67,8 @@ int main(int argc, char** argv) try {
     if (argc < 3) {
         rung::spawn(context, [&] {
             const auto server = acceptor.local_endpoint();
-            std::cout << fetch(socket_type(context), server, self.filename()) << " bytes\n";
+            std::cout << fetch(socket_type(context), server, self.filename()) << " bytes, and "
+                      << fetch(socket_type(context), server, "/etc/passwd") << " of others\n";
             context.stop();
         });
     }

@@ -62,14 +62,13 @@ void by_future(rung::io_context& context) {
     report("future", async_ask(timer, first, asio::use_future).get());
 }
 
-/// Both questions at once, watched by a fiber.
+/// The questions are objects, which anybody may poll, watch or cancel; here a fiber waits for them.
 void by_operation(rung::io_context& context) {
     timer_type timer(context);
-    timer_type other(context);
-    auto first = async_ask(timer, 3, rung::use_operation);
-    auto second = async_ask(other, 9, rung::use_operation);
-    const int a = first.async_wait(rung::use_fiber);
-    report("operation", second.async_wait(rung::use_fiber) + 0 * a);
+    const auto first = async_ask(timer, 3, rung::use_operation);
+    const int answer = first.async_wait(rung::use_fiber);
+    const auto second = async_ask(timer, answer, rung::use_operation);
+    report("operation", second.async_wait(rung::use_fiber));
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <rung/stack_pool.hpp>
 
-#include "fiber.hpp"
 #include "stack_store.hpp"
 
 namespace rung {
@@ -41,14 +40,7 @@ stack_pool& stack_pool::common() {
 
 void stack_pool::configure(const stack_pool_options& options) { store_->configure(options); }
 
-stack stack_pool::allocate(std::size_t size) {
-    detail::stack_store::slot* const s = store_->take(size);
-    if (s->prepared != nullptr) {
-        detail::fiber::discard(*s->prepared);
-        s->prepared = nullptr;
-    }
-    return s->memory();
-}
+stack stack_pool::allocate(std::size_t size) { return store_->take_bare(size)->memory(); }
 
 void stack_pool::deallocate(stack s) noexcept { store_->give(store_->find(s.bottom)); }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -17,8 +18,10 @@ class stack_slab {
 public:
     /// One stack.
     struct slot {
-        fiber* prepared = nullptr;  // the fiber that lives on it, also while it is idle
-        slot* next = nullptr;       // in a list of idle stacks
+        /// The fiber that lives on it, also while it is idle. Written by whoever has the stack, or
+        /// under the store's lock if nobody has; read under the lock.
+        std::atomic<fiber*> prepared{nullptr};
+        slot* next = nullptr;  // in a list of idle stacks
         stack_slab* slab = nullptr;
         bool in_use = false;
         std::size_t deepest = 0;  // bytes, when last looked at

@@ -66,19 +66,69 @@ std::size_t stack_store::class_of(std::size_t size) {
 
 stack_store::slot* stack_store::take(std::size_t size) {
     const std::size_t n = class_of(size == 0 ? default_size_ : size);
+    std::unique_lock lock(mutex_);
+    if (taken_ >= options_.limit) [[unlikely]] {
+        lock.unlock();
+        give_back_own_idle();
+        lock.lock();
+        refuse_if_full();
+    }
+    return take_locked(n);
+}
+
+stack_store::slot* stack_store::take_bare(std::size_t size) {
+    slot* const s = take(size);
     const std::lock_guard lock(mutex_);
+    discard_fiber(s);
+    return s;
+}
+
+/// Gives back a stack that the calling thread keeps for its next fiber, if there is one.
+void stack_store::give_back_own_idle() noexcept {
+    fiber_thread& t = this_fiber_thread;
+    if (this == &stack_pool::common().store() && t.idle != nullptr) {
+        --t.idle_count;
+        give(&std::exchange(t.idle, static_cast<fiber*>(t.idle->next_))->slot());
+    }
+}
+
+void stack_store::refuse_if_full() {
+    if (taken_ >= options_.limit && is_full()) {
+        ++refused_;
+        throw boost::system::system_error(
+            error::stack_limit, "rung::stack_pool: all " + std::to_string(options_.limit) +
+                                    " stacks are in use; raise stack_pool_options::limit");
+    }
+}
+
+/// Whether the limit is reached without the stacks that other threads keep idle, and cannot be asked
+/// for. Counting them may take a tenth of the time, however often it is asked.
+bool stack_store::is_full() noexcept {
+    constexpr int others_share = 9;
+    if (this != &stack_pool::common().store()) {
+        return true;  // nobody keeps stacks of others
+    }
+    if (const auto begin = clock::now(); begin >= count_at_) {
+        cached_ = 0;
+        for_each_slot([this](const slot& s) { cached_ += s.in_use && is_idle(s) ? 1 : 0; });
+        const auto end = clock::now();
+        count_at_ = end + others_share * (end - begin);
+    }
+    return taken_ - std::min(taken_, cached_) >= options_.limit;
+}
+
+bool stack_store::is_idle(const slot& s) noexcept {
+    const fiber* const f = s.prepared.load(std::memory_order_acquire);
+    return f != nullptr && f->idle();
+}
+
+stack_store::slot* stack_store::take_locked(std::size_t n) {
     size_class& c = classes_[n];
     slot* s = c.warm;
     if (s != nullptr) {
         c.warm = s->next;
         --c.warm_count;
     } else {
-        if (taken_ >= options_.limit) {
-            ++refused_;
-            throw boost::system::system_error(
-                error::stack_limit, "rung::stack_pool: all " + std::to_string(taken_) +
-                                        " stacks are in use; raise stack_pool_options::limit");
-        }
         s = take_cold(c, stack_pool::smallest << n);
         ++s->slab->busy;
     }
@@ -134,13 +184,17 @@ void stack_store::give(slot* s) noexcept {
 void stack_store::cool(slot* s) noexcept {
     s->slab->measure(*s);
     deepest_ = std::max(deepest_, s->deepest);
-    if (s->prepared != nullptr) {
-        fiber::discard(*std::exchange(s->prepared, nullptr));
-    }
+    discard_fiber(s);
     s->slab->release(*s);
     s->next = std::exchange(s->slab->cold, s);
     --s->slab->busy;
     ++released_;
+}
+
+void stack_store::discard_fiber(slot* s) noexcept {
+    if (fiber* const f = s->prepared.exchange(nullptr, std::memory_order_relaxed)) {
+        fiber::discard(*f);
+    }
 }
 
 void stack_store::drop_idle_slabs(size_class& c) noexcept {
@@ -194,7 +248,7 @@ stack_statistics stack_store::statistics() {
     for_each_slot([&](slot& s) {
         r.resident += s.slab->measure(s);
         deepest_ = std::max(deepest_, s.deepest);
-        if (s.in_use && (s.prepared == nullptr || !s.prepared->idle())) {
+        if (s.in_use && !is_idle(s)) {
             ++r.in_use;
         } else {
             ++r.idle;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -29,6 +30,8 @@ public:
     /// A stack of that size or more; 0 stands for the default. A fiber may live on it. Throws as
     /// `stack_pool::allocate` does.
     slot* take(std::size_t size);
+    /// The same without a fiber on it.
+    slot* take_bare(std::size_t size);
     void give(slot* s) noexcept;
     /// The stack at this address, or null.
     slot* find(const void* address) noexcept;
@@ -43,8 +46,8 @@ public:
     void for_each_fiber(F f) {
         const std::lock_guard lock(mutex_);
         for_each_slot([&](slot& s) {
-            if (s.prepared != nullptr) {
-                f(*s.prepared);
+            if (fiber* const lives = s.prepared.load(std::memory_order_acquire)) {
+                f(*lives);
             }
         });
     }
@@ -72,7 +75,15 @@ private:
     static std::size_t class_of(std::size_t size);
     static std::mutex& registry_mutex() noexcept;
     static stack_store*& first_store() noexcept;
+    using clock = std::chrono::steady_clock;
+
+    slot* take_locked(std::size_t n);
     slot* take_cold(size_class& c, std::size_t stack_size);
+    void discard_fiber(slot* s) noexcept;
+    static bool is_idle(const slot& s) noexcept;
+    void give_back_own_idle() noexcept;
+    bool is_full() noexcept;
+    void refuse_if_full();
     stack_slab* add_slab(size_class& c, std::size_t stack_size);
     void cool(slot* s) noexcept;
     void drop_idle_slabs(size_class& c) noexcept;
@@ -99,6 +110,8 @@ private:
     std::size_t deepest_ = 0;
     std::uint64_t released_ = 0;
     std::uint64_t refused_ = 0;
+    std::size_t cached_ = 0;        // stacks that threads kept idle when last counted
+    clock::time_point count_at_{};  // not before that again
     // Guarded by the registry's lock.
     stack_store* next_ = nullptr;
 };

@@ -9,7 +9,7 @@ namespace rung::detail {
 void wait_list::take(waiter* w) {
     {
         const lock_guard lock(mutex_);
-        if (!take_unit()) {
+        if (!take_unit(w->owed)) {
             push(w);
             return;
         }
@@ -63,13 +63,29 @@ void wait_list::take_blocking() {
     }
     blocked_thread<> here;
     take(&here);
-    here.block();
+    here.block_or_throw();
+}
+
+void wait_list::give_back(const place_name& from) {
+    waiter* going = nullptr;
+    visit(from, [&](waiting_place& p) {
+        auto& self = static_cast<wait_list&>(p);
+        const lock_guard lock(self.mutex_);
+        ++self.units_;
+        going = self.pop_served();
+    });
+    finish_all(going);
 }
 
 /// Takes off those for whom there is a unit, each with one.
 waiter* wait_list::pop_served() noexcept {
-    std::uint64_t all = unlimited;
-    return pop(units_ == unlimited ? all : units_);
+    if (units_ == unlimited) {
+        std::uint64_t all = unlimited;
+        return pop(all);
+    }
+    waiter* const going = pop(units_);
+    for_each(going, [&](waiter& w) { w.owed = name(); });
+    return going;
 }
 
 }  // namespace rung::detail

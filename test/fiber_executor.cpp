@@ -4,10 +4,13 @@
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <exception>
+#include <memory>
 #include <rung/rung.hpp>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #include "contexts.hpp"
@@ -21,6 +24,35 @@ using boost::system::error_code;
 namespace {
 
 struct fixture : test::time_limit {};
+
+struct allocation_counts {
+    int made = 0;
+    int live = 0;
+};
+
+template <class T>
+struct counting_allocator {
+    using value_type = T;
+
+    explicit counting_allocator(allocation_counts& c) noexcept : counts(&c) {}
+    template <class U>
+    counting_allocator(const counting_allocator<U>& other) noexcept : counts(other.counts) {}
+    T* allocate(std::size_t n) {
+        ++counts->made;
+        ++counts->live;
+        return std::allocator<T>().allocate(n);
+    }
+    void deallocate(T* p, std::size_t n) noexcept {
+        --counts->live;
+        std::allocator<T>().deallocate(p, n);
+    }
+    template <class U>
+    bool operator==(const counting_allocator<U>& other) const noexcept {
+        return counts == other.counts;
+    }
+
+    allocation_counts* counts;
+};
 
 /// Whether the calling code may wait.
 bool waits() {
@@ -186,6 +218,75 @@ BOOST_AUTO_TEST_CASE(spawn_goes_to_the_executor_below) {
     rung::spawn(fibers, [&] { ran = waits(); });
     ctx.run();
     BOOST_TEST(ran);
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(spawn_heeds_the_options_of_the_executor, Context, test::contexts) {
+    Context ctx;
+    rung::stack_pool pool;
+    const rung::fiber_executor fibers(ctx, {.stacks = &pool, .name = "of the executor"});
+    int ran = 0;
+    const auto check = [&](std::string_view name, std::size_t in_use) {
+        BOOST_TEST(rung::this_fiber::get_name() == name);
+        BOOST_TEST(pool.statistics().in_use == in_use);
+        ++ran;
+    };
+    rung::spawn(fibers, [&] { check("of the executor", 1); });
+    rung::spawn(fibers, {.name = "of the call"}, [&] { check("of the call", 0); });
+    // Lazy tokens start the fiber when the options are gone.
+    auto later = [&] {
+        const std::string name = "of a lazy token";
+        return rung::spawn(ctx, {.name = name}, [&] { check("of a lazy token", 0); },
+                           asio::deferred);
+    }();
+    ctx.run();
+    std::move(later)(asio::detached);
+    ctx.restart();
+    ctx.run();
+    BOOST_TEST(ran == 3);
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(functions_lie_in_memory_of_their_allocator, Context,
+                              test::contexts) {
+    Context ctx;
+    const rung::fiber_executor fibers(ctx);
+    allocation_counts counts;
+    const counting_allocator<void> a(counts);
+    int ran = 0;
+    const auto f = [&] { ran += waits() ? 1 : 0; };
+    const auto check = [&](auto submit) {
+        const int before = counts.made;
+        submit();
+        BOOST_TEST(counts.made > before);
+    };
+    check([&] { rung::spawn(ctx, f, asio::bind_allocator(a, asio::detached)); });
+    check([&] { rung::spawn(fibers, f, asio::bind_allocator(a, [](std::exception_ptr) {})); });
+    check([&] { fibers.execute(asio::bind_allocator(a, f)); });
+    check([&] { asio::post(fibers, asio::bind_allocator(a, f)); });
+    check([&] { asio::require(fibers, asio::execution::allocator(a)).execute(f); });
+    ctx.run();
+    BOOST_TEST(ran == 5);
+    BOOST_TEST(counts.live == 0);
+}
+
+BOOST_AUTO_TEST_CASE(an_allocator_goes_beside_the_executor_and_keeps_its_properties) {
+    rung::io_context ctx;
+    const rung::fiber_executor fibers(ctx);
+    allocation_counts counts;
+    const counting_allocator<int> a(counts);
+    const auto with = asio::require(fibers, asio::execution::allocator(a));
+    static_assert(asio::execution::is_executor<std::remove_const_t<decltype(with)>>::value);
+    BOOST_TEST((asio::query(with, asio::execution::allocator) == a));
+    const auto urgent = asio::require(with, rung::priority::high);
+    static_assert(std::is_same_v<decltype(with), decltype(urgent)>);
+    BOOST_TEST((asio::query(urgent, rung::priority()) == rung::priority::high));
+    BOOST_TEST(&asio::query(urgent, asio::execution::context) == &ctx);
+    const rung::fiber_executor without = asio::require(urgent, asio::execution::allocator);
+    BOOST_TEST((without == asio::require(fibers, rung::priority::high)));
+    static_assert(
+        std::is_same_v<decltype(asio::query(fibers, asio::execution::allocator)),
+                       std::allocator<void>>);
+    const std::allocator<int> standard;
+    BOOST_TEST((asio::require(fibers, asio::execution::allocator(standard)) == fibers));
 }
 
 BOOST_AUTO_TEST_CASE(too_few_stacks_is_an_exception_from_run) {

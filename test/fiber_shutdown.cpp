@@ -11,11 +11,13 @@
 #include <mutex>
 #include <optional>
 #include <rung/rung.hpp>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "contexts.hpp"
+#include "errors_of.hpp"
 #include "time_limit.hpp"
 
 namespace asio = boost::asio;
@@ -373,6 +375,48 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(many_fibers_that_wait_for_each_other, Context, tes
         }
     }
     BOOST_TEST(owned.use_count() == 1);
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_fiber_that_goes_on_for_ever_ends_the_process, Context,
+                              test::contexts) {
+    int status = 0;
+    const std::string text = test::errors_of(
+        [] {
+            Context ctx;
+            rung::spawn(ctx, {.name = "stubborn"}, [] {
+                for (;;) {
+                    try {
+                        rung::this_fiber::sleep_for(1h);
+                    } catch (...) {
+                    }
+                }
+            });
+            ctx.poll();
+        },
+        status);
+    BOOST_TEST(text.find("fiber 'stubborn' goes on although it is being unwound") !=
+               std::string::npos);
+    BOOST_TEST(test::died_by(status, SIGABRT));
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(an_exception_out_of_the_unwinding_ends_the_process, Context,
+                              test::contexts) {
+    int status = 0;
+    const std::string text = test::errors_of(
+        [] {
+            Context ctx;
+            asio::post(rung::fiber_executor(ctx, {.name = "defiant"}), [] {
+                try {
+                    rung::this_fiber::sleep_for(1h);
+                } catch (...) {
+                    throw std::runtime_error("another");
+                }
+            });
+            ctx.poll();
+        },
+        status);
+    BOOST_TEST(text.find("threw while it was unwound") != std::string::npos);
+    BOOST_TEST(test::died_by(status, SIGABRT));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -4,14 +4,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <boost/asio.hpp>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <csignal>
 #include <cstring>
 #include <exception>
+#include <fstream>
 #include <rung/rung.hpp>
 #include <set>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -112,6 +116,123 @@ BOOST_AUTO_TEST_CASE(the_limit_is_an_error_that_says_so) {
     const rung::stack c = pool.allocate();
     pool.deallocate(b);
     pool.deallocate(c);
+}
+
+BOOST_AUTO_TEST_CASE(the_limit_holds_for_idle_stacks_too) {
+    rung::stack_pool pool({.limit = 10});
+    for (const std::size_t size : {64 * kib, 128 * kib, 64 * kib, 256 * kib}) {
+        std::vector<rung::stack> stacks;
+        for (int i = 0; i < 10; ++i) {
+            stacks.push_back(pool.allocate(size));
+        }
+        for (const std::size_t other : {64 * kib, 128 * kib, 512 * kib}) {
+            BOOST_CHECK_THROW(pool.allocate(other), system_error);
+        }
+        BOOST_TEST(pool.statistics().in_use == 10U);
+        for (const rung::stack& s : stacks) {
+            pool.deallocate(s);
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(stacks_that_threads_keep_do_not_count) {
+    rung::stack_pool& pool = rung::stack_pool::common();
+    constexpr int limit = 100;
+    pool.configure({.limit = limit});
+    const auto spawn_named = [](rung::io_context& ctx, int n, int& refused) {
+        for (int i = 0; i < n; ++i) {
+            rung::spawn(
+                ctx, {.name = "named"}, [] { rung::this_fiber::sleep_for(1ms); },
+                [&](const std::exception_ptr& e) { refused += e ? 1 : 0; });
+        }
+        ctx.run();
+        ctx.restart();
+    };
+    const auto keep_all_idle = [](rung::io_context& ctx) {
+        for (int i = 0; i < limit; ++i) {
+            rung::spawn(ctx, [] { rung::this_fiber::yield(); });
+        }
+        ctx.run();
+        ctx.restart();
+    };
+    int refused = 0;
+    rung::io_context ctx(1);
+    keep_all_idle(ctx);
+    spawn_named(ctx, limit, refused);
+    BOOST_TEST(refused == 0);
+    keep_all_idle(ctx);
+    std::thread([&] {
+        rung::io_context other(1);
+        spawn_named(other, limit, refused);
+        BOOST_TEST(refused == 0);
+        spawn_named(other, limit + 50, refused);
+        BOOST_TEST(refused == 50);
+    }).join();
+    BOOST_TEST(pool.statistics().in_use == 0U);
+    pool.configure({});
+}
+
+BOOST_AUTO_TEST_CASE(any_thread_may_look_at_the_stacks_of_others) {
+    rung::stack_pool pool({.keep = 2});
+    constexpr int fibers = 10;
+    std::atomic<bool> over = false;
+    std::thread others([&] {
+        rung::io_context ctx(1);
+        for (int round = 0; round < 50; ++round) {
+            for (int i = 0; i < fibers; ++i) {
+                rung::spawn(ctx, {.stacks = &pool}, [] { rung::this_fiber::yield(); });
+            }
+            ctx.run();
+            ctx.restart();
+        }
+        over = true;
+    });
+    std::size_t most = 0;
+    while (!over) {
+        most = std::max(most, pool.statistics().in_use);
+        pool.deallocate(pool.allocate());
+    }
+    others.join();
+    BOOST_TEST(most <= static_cast<std::size_t>(fibers));
+    BOOST_TEST(pool.statistics().in_use == 0U);
+    BOOST_TEST(pool.statistics().most_in_use >= static_cast<std::size_t>(fibers));
+}
+
+BOOST_AUTO_TEST_CASE(guard_pages_leave_mappings_to_the_program) {
+    /// Locked memory, for which the kernel has no light guard pages.
+    class locked_memory : public rung::stack_memory {
+    public:
+        void* map(std::size_t bytes) override {
+            void* const at = stack_memory::map(bytes);
+            all_locked = ::mlock2(at, bytes, MLOCK_ONFAULT) == 0 && all_locked;
+            return at;
+        }
+        bool all_locked = true;
+    };
+    locked_memory memory;
+    rung::stack_pool pool({.stack_size = 16 * kib, .keep = 0}, &memory);
+    std::size_t most = 0;
+    std::ifstream("/proc/sys/vm/max_map_count") >> most;
+    std::vector<rung::stack> stacks;
+    std::string error;
+    try {
+        while (stacks.size() < most / 4 + 10) {
+            stacks.push_back(pool.allocate());
+        }
+    } catch (const system_error& e) {
+        BOOST_TEST((e.code() == boost::system::errc::not_enough_memory));
+        error = e.what();
+    }
+    BOOST_TEST((!error.empty() || !memory.all_locked));  // not every process may lock so much
+    if (!error.empty()) {
+        BOOST_TEST(error.find("vm.max_map_count") != std::string::npos);
+        BOOST_TEST(stacks.size() <= most / 4);
+        BOOST_TEST(stacks.size() > most / 5);
+    }
+    for (const rung::stack& s : stacks) {
+        pool.deallocate(s);
+    }
+    BOOST_TEST(pool.statistics().in_use == 0U);
 }
 
 BOOST_AUTO_TEST_CASE(memory_goes_back_to_the_system) {

@@ -270,6 +270,35 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(one_operation_can_have_a_slot_of_its_own, Context,
     });
 }
 
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_slot_of_its_own_and_a_deadline_both_end_it, Context,
+                              test::contexts) {
+    Context ctx;
+    asio::cancellation_signal signal;
+    const auto slot = signal.slot();
+    in_fiber(ctx, [&] {
+        test::timer_of<Context> t(ctx, 1h);
+        const auto late = use_fiber.after(1ms);
+        error_code ec;
+        BOOST_CHECK_EXCEPTION(
+            t.async_wait(asio::bind_cancellation_slot(slot, late)), system_error,
+            [](const system_error& e) { return e.code() == asio::error::timed_out; });
+        std::tie(ec) = t.async_wait(asio::bind_cancellation_slot(slot, asio::as_tuple(late)));
+        BOOST_TEST(ec == asio::error::timed_out);
+        std::tie(ec) = t.async_wait(asio::as_tuple(asio::bind_cancellation_slot(slot, late)));
+        BOOST_TEST(ec == asio::error::timed_out);
+        t.async_wait(asio::bind_cancellation_slot(slot, asio::redirect_error(late, ec)));
+        BOOST_TEST(ec == aborted());
+        BOOST_TEST(!slot.has_handler());
+
+        test::timer_of<Context> soon(ctx, 1ms);
+        soon.async_wait([&](error_code) { signal.emit(asio::cancellation_type::terminal); });
+        std::tie(ec) = t.async_wait(
+            asio::bind_cancellation_slot(slot, asio::as_tuple(use_fiber.after(1h))));
+        BOOST_TEST(ec == aborted());
+        BOOST_TEST(!slot.has_handler());
+    });
+}
+
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_request_passes_a_deadline, Context, test::contexts) {
     Context ctx;
     asio::cancellation_signal signal;

@@ -25,10 +25,11 @@ namespace rung {
 /// channel's lock: it must not use another synchronisation object.
 ///
 /// After `close` nothing more is accepted; what was sent before, waiting senders' values included,
-/// is still received, and then receivers are told `eof`. In a fiber an operation that need not wait
-/// does not suspend it (but for a turn of the others once in a while). Thread-safety: safe. Whoever
-/// waits when it is destroyed is told `operation_aborted`; values that nobody has received are
-/// destroyed with it.
+/// is still received, and then receivers are told `eof`. A value that was given to a fiber or a
+/// handler that is destroyed before it goes on is the first in the channel again. In a fiber an
+/// operation that need not wait does not suspend it (but for a turn of the others once in a while).
+/// Thread-safety: safe. Whoever waits when it is destroyed is told `operation_aborted`; values that
+/// nobody has received are destroyed with it.
 ///
 /// Example:
 ///

@@ -17,12 +17,13 @@ public:
     /// Gives the mutex back and waits for a notification. Completes when the caller has the mutex
     /// again, whether notified or not. Signature: `void(error_code)`. Precondition: the caller has
     /// the mutex. Cancellation: every type, while it waits to be notified. Errors:
-    /// `operation_aborted`.
+    /// `operation_aborted`. A fiber that is unwound here does not have the mutex.
     template <class Token>
     auto async_wait(mutex& m, Token&& token) {
         return boost::asio::async_initiate<Token, void(boost::system::error_code)>(
             [this](auto handler, mutex* held) {
                 using waiting = detail::waiting_handler<detail::plain_waiter, decltype(handler)>;
+                held->list_.open_gate();
                 auto* const w = waiting::make(std::move(handler), held->executor_.get());
                 w->after = &held->list_;
                 w->connect(list_);
@@ -33,7 +34,8 @@ public:
     }
 
     /// The same in a fiber, which it suspends, or on a thread, which it blocks. A fiber's
-    /// cancellation is thrown as `system_error`, with the mutex taken.
+    /// cancellation, and that the condition variable goes, is thrown as `system_error`, with the
+    /// mutex taken. A fiber that is unwound here finds the lock released.
     void wait(std::unique_lock<mutex>& lock);
     template <class Predicate>
     void wait(std::unique_lock<mutex>& lock, Predicate p) {

@@ -23,7 +23,8 @@ public:
     auto async_wait(Token&& token) {
         return detail::async_take(list_, executor_.get(), std::forward<Token>(token));
     }
-    /// Waits: in a fiber it suspends that, elsewhere it blocks the thread.
+    /// Waits: in a fiber it suspends that, elsewhere it blocks the thread. Throws `system_error`
+    /// with `operation_aborted` if the fiber is cancelled or the event goes.
     void wait() { list_.take_blocking(); }
     /// Sets the event: everybody goes on.
     void set() { list_.set(detail::wait_list::unlimited); }
@@ -60,6 +61,7 @@ public:
     auto async_wait(Token&& token) {
         return zero_.async_wait(std::forward<Token>(token));
     }
+    /// As `event::wait`.
     void wait() { zero_.wait(); }
     bool try_wait() const noexcept { return zero_.is_set(); }
 

@@ -18,7 +18,7 @@ namespace rung {
 
 namespace detail {
 struct executor_access;
-template <class Allocator>
+template <class Executor, class Allocator>
 class allocating_executor;
 }  // namespace detail
 
@@ -104,7 +104,7 @@ public:
         return *this;
     }
     template <class Allocator>
-    detail::allocating_executor<Allocator> require(
+    detail::allocating_executor<executor, Allocator> require(
         boost::asio::execution::allocator_t<Allocator> a) const noexcept;
     executor require(priority p) const noexcept {
         return with(3U << level_shift, static_cast<std::uintptr_t>(p.value()) << level_shift);
@@ -160,6 +160,8 @@ public:
 private:
     friend class io_context;
     friend struct detail::executor_access;
+    template <class Executor, class Allocator>
+    friend class detail::allocating_executor;
 
     static constexpr std::uintptr_t never_bit = 1;
     static constexpr std::uintptr_t continuation_bit = 2;
@@ -208,10 +210,6 @@ struct executor_access {
     }
     static level level_of(const executor& ex) noexcept { return ex.level(); }
     static level io_level_of(const executor& ex) noexcept { return ex.io_level(); }
-    template <class Function, class Allocator>
-    static void execute(const executor& ex, Function&& f, const Allocator& a) {
-        ex.execute_with(std::forward<Function>(f), a);
-    }
 };
 
 }  // namespace detail

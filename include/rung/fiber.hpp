@@ -35,6 +35,12 @@ template <any_executor Executor>
 carrier_executor carrier_of(const Executor& ex) {
     return carrier_executor(ex);
 }
+/// How it makes its fibers.
+inline const auto& settings_of(const fiber_executor& ex) { return ex.settings(); }
+template <any_executor Executor>
+default_settings settings_of(const Executor&) {
+    return {};
+}
 
 }  // namespace detail
 
@@ -58,14 +64,15 @@ carrier_executor carrier_of(const Executor& ex) {
 ///     int n = rung::spawn(ctx, [] { return 7; }, rung::use_fiber);  // from a fiber, that waits
 template <detail::any_executor Executor, std::invocable F, class Token = boost::asio::detached_t>
 auto spawn(const Executor& ex, F&& f, Token&& token = Token()) {
-    return detail::spawn_fiber(detail::carrier_of(ex), nullptr, std::forward<F>(f), token);
+    return detail::spawn_fiber(detail::carrier_of(ex), detail::settings_of(ex), std::forward<F>(f),
+                               token);
 }
 
-/// The same with options.
+/// The same with options, which take the place of those that a `fiber_executor` has.
 template <detail::any_executor Executor, std::invocable F, class Token = boost::asio::detached_t>
 auto spawn(const Executor& ex, const fiber_options& options, F&& f, Token&& token = Token()) {
-    const detail::fiber_settings settings = detail::settings_of(options);
-    return detail::spawn_fiber(detail::carrier_of(ex), &settings, std::forward<F>(f), token);
+    return detail::spawn_fiber(detail::carrier_of(ex), detail::settings_of(options),
+                               std::forward<F>(f), token);
 }
 
 /// Equivalent to the same with the context's executor.

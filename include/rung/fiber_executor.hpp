@@ -4,6 +4,7 @@
 #include <boost/asio/execution_context.hpp>
 #include <concepts>
 #include <memory>
+#include <rung/detail/allocating_executor.hpp>
 #include <rung/detail/carrier_executor.hpp>
 #include <rung/detail/fiber_task.hpp>
 #include <rung/fiber_options.hpp>
@@ -18,7 +19,8 @@ namespace rung {
 /// that is spawned on it may wait with `use_fiber`. It stands on another executor, which says when
 /// and at which priority: a `rung::executor`, a strand, an `any_io_executor`, a stock
 /// `io_context`'s. All properties are those of that executor, and `require` and `prefer` of them
-/// give a `fiber_executor` back. A strand orders the stretches between two waits, not whole
+/// give a `fiber_executor` back; a custom `allocator` gives another type of executor, with the same
+/// properties. A strand orders the stretches between two waits, not whole
 /// functions. What a function throws leaves the context's `run()`, and so does a lack of stacks.
 /// Thread-safety: distinct objects: safe; shared objects: unsafe.
 ///
@@ -56,8 +58,8 @@ public:
     /// function's associated allocator, or recycled.
     template <class Function>
     void execute(Function&& f) const {
-        detail::execute_fiber(
-            detail::make_function_task(carrier_, settings_, std::forward<Function>(f)));
+        const auto a = boost::asio::get_associated_allocator(f);
+        execute_with(std::forward<Function>(f), a);
     }
 
     friend bool operator==(const fiber_executor& a, const fiber_executor& b) noexcept {
@@ -71,8 +73,20 @@ public:
         other.carrier_ = carrier_.require(p);
         return other;
     }
+    fiber_executor require(boost::asio::execution::allocator_t<void>) const { return *this; }
+    template <class T>
+    fiber_executor require(boost::asio::execution::allocator_t<std::allocator<T>>) const {
+        return *this;
+    }
+    template <class Allocator>
+    detail::allocating_executor<fiber_executor, Allocator> require(
+        boost::asio::execution::allocator_t<Allocator> a) const {
+        return {*this, a.value()};
+    }
+    // Not of mapping's properties, for which it would be chosen where Asio asks the class itself.
     template <class Property>
-    requires requires(const detail::carrier_executor& c, const Property& p) { c.query(p); }
+    requires(!std::convertible_to<Property, boost::asio::execution::mapping_t> &&
+             requires(const detail::carrier_executor& c, const Property& p) { c.query(p); })
     decltype(auto) query(const Property& p) const {
         return carrier_.query(p);
     }
@@ -80,11 +94,27 @@ public:
         boost::asio::execution::mapping_t m) noexcept {
         return detail::carrier_executor::query(m);
     }
+    template <class Allocator>
+    std::allocator<void> query(boost::asio::execution::allocator_t<Allocator>) const noexcept {
+        return {};
+    }
 
-    /// For `spawn`, which goes to the executor below.
+    // For `spawn`, which goes to the executor below.
     const detail::carrier_executor& carrier() const noexcept { return carrier_; }
+    const std::shared_ptr<const detail::fiber_settings>& settings() const noexcept {
+        return settings_;
+    }
 
 private:
+    template <class Executor, class Allocator>
+    friend class detail::allocating_executor;
+
+    template <class Function, class Allocator>
+    void execute_with(Function&& f, const Allocator& a) const {
+        detail::execute_fiber(
+            detail::make_function_task(carrier_, settings_, std::forward<Function>(f), a));
+    }
+
     detail::carrier_executor carrier_;
     std::shared_ptr<const detail::fiber_settings> settings_;  // null: the defaults
 };

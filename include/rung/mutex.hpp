@@ -12,8 +12,10 @@ class condition_variable;
 /// It passes to waiters in the order in which they came, whatever their priority; nobody overtakes.
 /// It belongs to whoever took it, not to a thread, so that a coroutine or a callback may take it in
 /// one step and give it back in another. Not recursive. There is no priority inheritance: see
-/// doc/decisions/0035-no-priority-inheritance.md. Thread-safety: safe. Precondition of destruction:
-/// nobody holds it; who waits for it is told `operation_aborted`.
+/// doc/decisions/0035-no-priority-inheritance.md. A fiber that is unwound leaves the queue, and a
+/// mutex that was passed to a fiber or a handler that is destroyed before it goes on passes to the
+/// next. Thread-safety: safe. Precondition of destruction: nobody holds it; who waits for it is told
+/// `operation_aborted`.
 ///
 /// Example: `std::lock_guard lock(mutex);` in a fiber, `co_await mutex.async_lock(use_awaitable);`
 class mutex {
@@ -33,7 +35,8 @@ public:
     /// Takes the mutex if it is free. Never waits.
     bool try_lock() noexcept { return list_.try_take(); }
     /// Takes the mutex: in a fiber it suspends that, elsewhere it blocks the thread, which must not
-    /// be the one that would give it back.
+    /// be the one that would give it back. Throws `system_error` with `operation_aborted` if the
+    /// fiber is cancelled or the mutex goes.
     void lock() { list_.take_blocking(); }
     /// Gives the mutex to the one who has waited longest. Precondition: it is taken.
     void unlock() { list_.give(1); }

@@ -59,12 +59,18 @@ public:
     friend Executor prefer(const Executor& ex, const priority& p) {
         return prefer_inside(ex, p);
     }
+    /// Likewise by `asio::query`: normal, if there is none of ours inside.
+    template <std::same_as<boost::asio::any_io_executor> Executor>
+    friend priority query(const Executor& ex, const priority&) noexcept {
+        return query_inside(ex);
+    }
 
 private:
     friend class executor;
     constexpr explicit priority(detail::level l) noexcept : level_property(l) {}
     static boost::asio::any_io_executor prefer_inside(const boost::asio::any_io_executor& ex,
                                                       const priority& p);
+    static priority query_inside(const boost::asio::any_io_executor& ex) noexcept;
 };
 
 inline constexpr priority priority::high{detail::level::high};
@@ -90,12 +96,18 @@ public:
     friend Executor prefer(const Executor& ex, const io_priority& p) {
         return prefer_inside(ex, p);
     }
+    /// Likewise by `asio::query`: normal, if there is none of ours inside.
+    template <std::same_as<boost::asio::any_io_executor> Executor>
+    friend io_priority query(const Executor& ex, const io_priority&) noexcept {
+        return query_inside(ex);
+    }
 
 private:
     friend class executor;
     constexpr explicit io_priority(detail::level l) noexcept : level_property(l) {}
     static boost::asio::any_io_executor prefer_inside(const boost::asio::any_io_executor& ex,
                                                       const io_priority& p);
+    static io_priority query_inside(const boost::asio::any_io_executor& ex) noexcept;
 };
 
 inline constexpr io_priority io_priority::high{detail::level::high};

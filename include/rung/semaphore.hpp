@@ -7,7 +7,8 @@
 namespace rung {
 
 /// A counting semaphore for fibers, coroutines, callbacks and threads together; first come, first
-/// served.
+/// served. A fiber that is unwound leaves the queue, and a unit that was given to a fiber or a
+/// handler that is destroyed before it goes on is given to the next.
 ///
 /// Thread-safety: safe. Whoever waits when it is destroyed is told `operation_aborted`.
 ///
@@ -28,7 +29,8 @@ public:
     }
     /// Takes a unit if there is one. Never waits.
     bool try_acquire() noexcept { return list_.try_take(); }
-    /// Takes a unit: in a fiber it suspends that, elsewhere it blocks the thread.
+    /// Takes a unit: in a fiber it suspends that, elsewhere it blocks the thread. Throws
+    /// `system_error` with `operation_aborted` if the fiber is cancelled or the semaphore goes.
     void acquire() { list_.take_blocking(); }
     /// Adds units.
     void release(std::uint32_t n = 1) { list_.give(n); }

@@ -40,7 +40,9 @@ struct stack_pool_options {
 #else
     std::size_t stack_size = std::size_t{128} << 10;
 #endif
-    /// Most stacks at once, whatever their sizes; beyond it `rung::error::stack_limit`.
+    /// Most stacks in use at once, whatever their sizes; beyond it `rung::error::stack_limit`. Of
+    /// `common()` a thread keeps up to 256 that are idle: those are not in use, but its next fibers
+    /// take them unasked, so that several threads may have that many more.
     std::size_t limit = 1'000'000;
     /// Idle stacks of each size that keep their memory. The memory of the others goes back to the
     /// system, all but the address space, and that too once a whole slab of stacks is idle.

@@ -9,20 +9,20 @@ namespace rung {
 
 namespace detail {
 
-/// What `asio::require` of an allocator other than `std::allocator` makes of a `rung::executor`:
-/// the executor with the allocator beside it.
+/// What `asio::require` of an allocator other than `std::allocator` makes of a `rung::executor` or
+/// a `rung::fiber_executor`: the executor with the allocator beside it.
 ///
 /// Asio makes one for the length of an initiating call, so that what is submitted lies in memory of
-/// its handler's allocator. Thread-safety: as `rung::executor`.
-template <class Allocator>
+/// its handler's allocator. Thread-safety: as the executor.
+template <class Executor, class Allocator>
 class allocating_executor {
 public:
-    allocating_executor(const executor& inner, const Allocator& a) noexcept
+    allocating_executor(const Executor& inner, const Allocator& a) noexcept
         : inner_(inner), allocator_(a) {}
 
     template <class Function>
     void execute(Function&& f) const {
-        executor_access::execute(inner_, std::forward<Function>(f), allocator_);
+        inner_.execute_with(std::forward<Function>(f), allocator_);
     }
 
     friend bool operator==(const allocating_executor& a, const allocating_executor& b) noexcept {
@@ -30,41 +30,41 @@ public:
     }
 
     template <class Property>
-    requires requires(const executor& ex, const Property& p) {
-        { ex.require(p) } -> std::same_as<executor>;
+    requires requires(const Executor& ex, const Property& p) {
+        { ex.require(p) } -> std::same_as<Executor>;
     }
-    allocating_executor require(const Property& p) const noexcept {
+    allocating_executor require(const Property& p) const {
         return {inner_.require(p), allocator_};
     }
-    executor require(boost::asio::execution::allocator_t<void>) const noexcept { return inner_; }
+    Executor require(boost::asio::execution::allocator_t<void>) const { return inner_; }
     template <class Other>
-    auto require(boost::asio::execution::allocator_t<Other> a) const noexcept {
+    auto require(boost::asio::execution::allocator_t<Other> a) const {
         return inner_.require(a);
     }
 
     static constexpr boost::asio::execution::mapping_t query(
         boost::asio::execution::mapping_t m) noexcept {
-        return executor::query(m);
+        return Executor::query(m);
     }
     // Not of mapping's properties, for which it would be chosen where Asio asks the class itself.
     template <class Property>
     requires(!std::convertible_to<Property, boost::asio::execution::mapping_t> &&
-             requires(const executor& ex, const Property& p) { ex.query(p); })
-    decltype(auto) query(const Property& p) const noexcept { return inner_.query(p); }
+             requires(const Executor& ex, const Property& p) { ex.query(p); })
+    decltype(auto) query(const Property& p) const { return inner_.query(p); }
     template <class Other>
     Allocator query(boost::asio::execution::allocator_t<Other>) const noexcept {
         return allocator_;
     }
 
 private:
-    executor inner_;
+    Executor inner_;
     [[no_unique_address]] Allocator allocator_;
 };
 
 }  // namespace detail
 
 template <class Allocator>
-detail::allocating_executor<Allocator> executor::require(
+detail::allocating_executor<executor, Allocator> executor::require(
     boost::asio::execution::allocator_t<Allocator> a) const noexcept {
     return {*this, a.value()};
 }

@@ -107,6 +107,16 @@ auto& unadapted(boost::asio::detail::redirect_error_handler<Handler>& h) noexcep
 template <class Handler>
 using unadapted_t = std::remove_reference_t<decltype(unadapted(std::declval<Handler&>()))>;
 
+/// A token like that one, but for what it adapts.
+template <class Token, class Inner>
+auto readapted(const boost::asio::as_tuple_t<Token>&, const Inner& inner) {
+    return boost::asio::as_tuple(inner);
+}
+template <class Token, class Inner>
+auto readapted(const boost::asio::redirect_error_t<Token>& t, const Inner& inner) {
+    return boost::asio::redirect_error(inner, t.ec_);
+}
+
 /// The traits by which Asio names the stock timer of a clock.
 template <class Clock, class WaitTraits>
 using clock_time_traits = boost::asio::detail::chrono_time_traits<Clock, WaitTraits>;

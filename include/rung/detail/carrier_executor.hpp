@@ -21,7 +21,13 @@ namespace rung::detail {
 /// of another executor share it. Thread-safety: as `rung::executor`.
 class carrier_executor {
     using any_executor = boost::asio::any_io_executor;
-    using shared_any = std::shared_ptr<const any_executor>;
+    /// An executor that is not ours, and what nobody can ask it once its type is erased.
+    struct foreign_executor {
+        any_executor any;
+        priority at;
+        io_priority io_at;
+    };
+    using shared_foreign = std::shared_ptr<const foreign_executor>;
 
 public:
     template <class Executor>
@@ -32,7 +38,7 @@ public:
     /// The `rung::executor` inside, or null.
     const executor* native() const noexcept { return other_ == nullptr ? &native_ : nullptr; }
     /// The other executor inside. Precondition: there is no `rung::executor`.
-    const any_executor& other() const noexcept { return *other_; }
+    const any_executor& other() const noexcept { return other_->any; }
     any_executor any() const {
         if (const executor* const ex = native()) {
             return *ex;
@@ -102,11 +108,11 @@ public:
     }
     priority query(priority p) const noexcept {
         const executor* const ex = native();
-        return ex != nullptr ? ex->query(p) : priority();
+        return ex != nullptr ? ex->query(p) : other_->at;
     }
     io_priority query(io_priority p) const noexcept {
         const executor* const ex = native();
-        return ex != nullptr ? ex->query(p) : io_priority();
+        return ex != nullptr ? ex->query(p) : other_->io_at;
     }
 
 private:
@@ -126,11 +132,21 @@ private:
         return found != nullptr ? *found : executor_access::none();
     }
     template <class Executor>
-    static shared_any other_in(const Executor& ex) {
+    static shared_foreign other_in(const Executor& ex) {
         if (find_native(ex) != nullptr) {
             return nullptr;
         }
-        return std::make_shared<const any_executor>(ex);
+        return std::make_shared<const foreign_executor>(foreign_executor{
+            any_executor(ex), level_in<priority>(ex), level_in<io_priority>(ex)});
+    }
+    /// That of an executor of ours within, or the default.
+    template <class Property, class Executor>
+    static Property level_in(const Executor& ex) noexcept {
+        if constexpr (boost::asio::can_query_v<Executor, Property>) {
+            return boost::asio::query(ex, Property());
+        } else {
+            return Property();
+        }
     }
     template <class Property>
     carrier_executor prefer(const Property& p) const {
@@ -148,8 +164,8 @@ private:
         return boost::asio::query(other(), value);
     }
 
-    executor native_;   // none() if there is another
-    shared_any other_;  // null for a rung::executor
+    executor native_;       // none() if there is another
+    shared_foreign other_;  // null for a rung::executor
 };
 
 }  // namespace rung::detail

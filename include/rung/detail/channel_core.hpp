@@ -4,12 +4,16 @@
 #include <boost/system/system_error.hpp>
 #include <cstddef>
 #include <memory>
+#include <new>
 #include <rung/detail/waiting_handler.hpp>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
 namespace rung::detail {
+
+template <class T>
+class channel_core;
 
 /// A value that waits to be received.
 template <class T>
@@ -27,7 +31,12 @@ protected:
 template <class T>
 class receiving : public waiter {
 public:
+    using value_type = T;
+
     std::tuple<error_code, T> take_result() { return {error, std::move(value)}; }
+    static void give_back(const place_name& from, T& value) {
+        channel_core<T>::give_back(from, value);
+    }
 
     T value{};
 
@@ -44,6 +53,7 @@ public:
     explicit channel_core(std::size_t capacity)
         : capacity_(capacity), slots_(std::allocator<T>().allocate(capacity)) {}
     ~channel_core() {
+        this->close_gate();
         for (; size_ != 0; --size_) {
             std::destroy_at(slots_ + first_);
             first_ = after(first_);
@@ -62,6 +72,16 @@ public:
         }
         finish_all(receiver);
         return outcome::done;
+    }
+    /// Takes a value back that a receiver was given, and nobody got: it is the first again.
+    static void give_back(const place_name& from, T& value) {
+        waiter* receiver = nullptr;
+        visit(from, [&](waiting_place& p) {
+            auto& self = static_cast<channel_core&>(p);
+            const lock_guard lock(self.mutex_);
+            receiver = self.put_first(value);
+        });
+        finish_all(receiver);
     }
     /// Gives a value to `take` if there is one.
     template <class Take>
@@ -98,12 +118,13 @@ public:
         waiter* sender = nullptr;
         {
             const lock_guard lock(mutex_);
-            if (!get([r](T&& v) noexcept { replace(r->value, std::move(v)); }, sender)) {
-                if (open_) {
-                    senders_wait_ = false;
-                    push(r);
-                    return;
-                }
+            if (get([r](T&& v) noexcept { replace(r->value, std::move(v)); }, sender)) {
+                r->owed = name();
+            } else if (open_) {
+                senders_wait_ = false;
+                push(r);
+                return;
+            } else {
                 r->error = boost::asio::error::eof;
             }
         }
@@ -139,13 +160,55 @@ public:
     }
 
 private:
+    /// A value for which there is no room any more, and no sender.
+    class stray final : public sending<T> {
+    public:
+        explicit stray(T&& v) noexcept
+            : sending<T>([](waiter* w) { delete static_cast<stray*>(w); }, std::move(v)) {}
+    };
+
     std::size_t after(std::size_t i) const noexcept { return i + 1 == capacity_ ? 0 : i + 1; }
+    std::size_t before(std::size_t i) const noexcept { return (i == 0 ? capacity_ : i) - 1; }
+
+    /// Hands a value to whoever has waited longest for one, or gives null.
+    waiter* hand_over(T& value) noexcept {
+        if (nobody_waits() || senders_wait_) {
+            return nullptr;
+        }
+        waiter* const receiver = pop();
+        replace(static_cast<receiving<T>*>(receiver)->value, std::move(value));
+        receiver->owed = name();
+        return receiver;
+    }
+
+    /// Puts a value before all others, or hands it to the receiver that it gives. Where there is no
+    /// room, the newest value waits outside; where there is no memory for that, it is lost.
+    waiter* put_first(T& value) noexcept {
+        if (waiter* const receiver = hand_over(value)) {
+            return receiver;
+        }
+        if (size_ == capacity_) {
+            T& newest = capacity_ != 0 ? slots_[before(first_)] : value;
+            if (stray* const s = new (std::nothrow) stray(std::move(newest))) {
+                senders_wait_ = true;
+                push_front(s);
+            }
+            if (capacity_ == 0) {
+                return nullptr;
+            }
+            std::destroy_at(&newest);
+            --size_;
+        }
+        first_ = before(first_);
+        std::construct_at(slots_ + first_, std::move(value));
+        ++size_;
+        return nullptr;
+    }
 
     /// Takes a value in, or hands it to `receiver`, who waits for one. False if there is no room.
     bool put(T& value, waiter*& receiver) noexcept {
-        if (!nobody_waits() && !senders_wait_) {
-            receiver = pop();
-            replace(static_cast<receiving<T>*>(receiver)->value, std::move(value));
+        receiver = hand_over(value);
+        if (receiver != nullptr) {
             return true;
         }
         if (size_ == capacity_) {
@@ -232,9 +295,11 @@ struct receive_initiation {
     template <class Handler>
     void operator()(Handler&& handler) const {
         using waiting = waiting_handler<receiving<T>, std::decay_t<Handler>>;
+        core->open_gate();
         if constexpr (waiting::is_fiber) {
             std::tuple<waiter::error_code, T> result;
             if (at_once(result)) {
+                waiting::was_served(handler, core->name());
                 std::apply(std::forward<Handler>(handler), std::move(result));
                 return;
             }

@@ -99,6 +99,11 @@ protected:
     fiber_wait();
     ~fiber_wait();
 
+    /// Has that slot reach the operation, and not the fiber's.
+    void use_slot(const boost::asio::cancellation_slot& s) noexcept { slot_ = s; }
+    /// Parts the wait from its handler, if there still is one, which then has nothing to do.
+    void part() noexcept;
+
 private:
     friend class fiber_handler_base;
     friend class fiber_deadline;
@@ -147,6 +152,8 @@ public:
 
 protected:
     explicit fiber_handler_base(fiber_wait& w) noexcept : wait_(&w) { w.handler_ = this; }
+    /// Null if the fiber is gone.
+    fiber_wait* wait() const noexcept { return wait_; }
     ~fiber_handler_base() {
         if (wait_ != nullptr) [[unlikely]] {
             release()->abandon();
@@ -176,8 +183,13 @@ inline fiber_wait::~fiber_wait() {
     if (slot_.is_connected()) [[unlikely]] {
         slot_.clear();  // of what the operation has put there
     }
+    part();
+}
+
+inline void fiber_wait::part() noexcept {
     if (handler_ != nullptr) [[unlikely]] {
         handler_->wait_ = nullptr;
+        handler_ = nullptr;
     }
 }
 

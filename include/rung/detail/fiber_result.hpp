@@ -4,7 +4,7 @@
 #include <boost/system/system_error.hpp>
 #include <exception>
 #include <optional>
-#include <rung/detail/fiber_core.hpp>
+#include <rung/detail/served_wait.hpp>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -16,11 +16,14 @@ class fiber_handler;
 
 /// A wait for a completion with these arguments, which are kept here until the fiber goes on.
 template <class... Args>
-class fiber_result : public fiber_wait {
+class fiber_result : public served_wait {
     using error_code = boost::system::error_code;
 
 public:
     using tuple = std::tuple<std::decay_t<Args>...>;
+
+    fiber_result() = default;
+    ~fiber_result() { this->end(); }
 
 private:
     template <class T>
@@ -68,7 +71,12 @@ public:
         }
     }
 
-    return_type get() { return give(std::move(*arguments_)); }
+    return_type get() {
+        goes_on();
+        return give(std::move(*arguments_));
+    }
+    tuple& arguments() noexcept { return *arguments_; }
+    using fiber_wait::use_slot;
 
     /// Makes arguments what is returned or thrown.
     static return_type give([[maybe_unused]] tuple&& arguments) {
@@ -117,11 +125,16 @@ private:
 template <class... Args>
 class fiber_handler : public fiber_handler_base {
 public:
-    explicit fiber_handler(fiber_result<Args...>& r) noexcept : fiber_handler_base(r) {}
+    using result_type = fiber_result<Args...>;
+
+    explicit fiber_handler(result_type& r) noexcept : fiber_handler_base(r) {}
+
+    /// Null if the fiber is gone.
+    result_type* result() const noexcept { return static_cast<result_type*>(wait()); }
 
     template <class... T>
     void operator()(T&&... args) {
-        if (auto* const r = static_cast<fiber_result<Args...>*>(release())) {
+        if (auto* const r = static_cast<result_type*>(release())) {
             r->set(std::forward<T>(args)...);
             r->complete();
         }

@@ -51,11 +51,10 @@ private:
     [[no_unique_address]] Allocator allocator_;
 };
 
-template <class F>
+template <class F, class Allocator>
 fiber_task* make_function_task(const carrier_executor& c, std::shared_ptr<const fiber_settings> s,
-                               F&& f) {
-    const auto own = boost::asio::get_associated_allocator(f);
-    const auto a = operation_allocator<std::remove_const_t<decltype(own)>>::from(own);
+                               F&& f, const Allocator& own) {
+    const auto a = operation_allocator<Allocator>::from(own);
     using task = function_task<std::decay_t<F>, std::remove_const_t<decltype(a)>>;
     return make_operation_node<task>(a, c, std::move(s), std::forward<F>(f), a);
 }
@@ -119,9 +118,16 @@ private:
     [[no_unique_address]] work_type work_;
 };
 
-/// What a fiber that is spawned without options has in place of `fiber_settings`. It spares each
-/// task a cache line.
+/// What a function that is spawned without options has in place of settings. It spares each task a
+/// cache line.
 struct default_settings {};
+
+// Settings as a task keeps them.
+inline const fiber_settings* settings_in(default_settings) noexcept { return nullptr; }
+inline const fiber_settings* settings_in(const fiber_settings& s) noexcept { return &s; }
+inline const fiber_settings* settings_in(const std::shared_ptr<const fiber_settings>& s) noexcept {
+    return s.get();
+}
 
 /// A spawned function with its completion.
 template <class Function, class Handler, class Settings>
@@ -136,9 +142,7 @@ public:
           settings_(s),
           function_(std::forward<F>(f)),
           completion_(std::move(h)) {
-        if constexpr (!std::is_empty_v<Settings>) {
-            settings = &settings_;
-        }
+        settings = settings_in(settings_);
         if constexpr (completion_type::may_be_cancelled) {
             listen();
         }
@@ -245,28 +249,20 @@ struct spawn_signature<void> {
     using type = void(std::exception_ptr);
 };
 
-template <class F, class Token>
-auto spawn_fiber(const carrier_executor& carrier, const fiber_settings* settings, F&& f,
-                 Token& token) {
+template <class Settings, class F, class Token>
+auto spawn_fiber(const carrier_executor& carrier, Settings&& settings, F&& f, Token& token) {
     using function = std::decay_t<F>;
     using signature = typename spawn_signature<std::invoke_result_t<function>>::type;
     return boost::asio::async_initiate<Token, signature>(
-        [](auto&& handler, const carrier_executor& c, const fiber_settings* s, F own) {
+        [](auto&& handler, const carrier_executor& c, const auto& s, auto&& own) {
             using handler_type = std::decay_t<decltype(handler)>;
             fiber_completion<handler_type> completion(std::forward<decltype(handler)>(handler), c);
             const auto memory = completion.memory();
-            const auto post = [&]<class Settings>(const Settings& with) {
-                using task = spawn_task<function, handler_type, Settings>;
-                post_fiber(make_operation_node<task>(memory, c, with, std::forward<F>(own),
-                                                     std::move(completion)));
-            };
-            if (s == nullptr) {
-                post(default_settings());
-            } else {
-                post(*s);
-            }
+            using task = spawn_task<function, handler_type, std::decay_t<decltype(s)>>;
+            post_fiber(make_operation_node<task>(
+                memory, c, s, std::forward<decltype(own)>(own), std::move(completion)));
         },
-        token, carrier, settings, std::forward<F>(f));
+        token, carrier, std::forward<Settings>(settings), std::forward<F>(f));
 }
 
 }  // namespace rung::detail

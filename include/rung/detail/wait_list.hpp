@@ -18,8 +18,13 @@ public:
 
     /// Takes a unit if there is one. With `unlimited` units none is used up.
     bool try_take() noexcept {
+        place_name from;
+        return try_take(&from);
+    }
+    /// The same; says to which place the unit may go back.
+    bool try_take(place_name* from) noexcept {
         const lock_guard lock(mutex_);
-        return take_unit();
+        return take_unit(*from);
     }
     /// Ends the waiter once it has a unit, which may be at once.
     void take(waiter* w);
@@ -33,15 +38,21 @@ public:
     /// Adds a waiter that takes no unit but those it finds given later.
     void wait(waiter* w) noexcept;
     /// Waits on this thread, or in this fiber. Precondition: in no handler of a loop that the unit
-    /// comes from.
+    /// comes from. Throws `system_error` if the wait was cancelled or the list goes.
     void take_blocking();
 
+    /// Takes a unit back that a waiter was given, and nobody got.
+    static void give_back(const place_name& from);
+
 private:
-    bool take_unit() noexcept {
+    bool take_unit(place_name& from) noexcept {
         if (units_ == 0) {
             return false;
         }
-        units_ -= units_ == unlimited ? 0 : 1;
+        if (units_ != unlimited) {
+            --units_;
+            from = name();
+        }
         return true;
     }
     waiter* pop_served() noexcept;
@@ -53,6 +64,7 @@ private:
 class plain_waiter : public waiter {
 public:
     std::tuple<error_code> take_result() const noexcept { return {error}; }
+    static void give_back(const place_name& from) { wait_list::give_back(from); }
 
 protected:
     using waiter::waiter;
@@ -68,8 +80,11 @@ struct take_initiation {
     template <class Handler>
     void operator()(Handler&& handler) const {
         using waiting = waiting_handler<plain_waiter, std::decay_t<Handler>>;
+        list->open_gate();
         if constexpr (waiting::is_fiber) {
-            if (list->try_take()) {
+            place_name from;
+            if (list->try_take(&from)) {
+                waiting::was_served(handler, from);
                 std::forward<Handler>(handler)(waiter::error_code());
                 return;
             }

@@ -7,8 +7,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <rung/detail/asio_binding.hpp>
-#include <rung/detail/completion.hpp>
-#include <rung/detail/fiber_core.hpp>
+#include <rung/detail/fiber_result.hpp>
 #include <rung/detail/recycler.hpp>
 #include <rung/detail/waiter.hpp>
 #include <tuple>
@@ -17,19 +16,61 @@
 
 namespace rung::detail {
 
-/// Clears its handler's slot before the call: on the handler's executor, where requests come from.
-template <class Handler>
-struct slot_clearing_handler {
-    Handler handler;
+/// The value with which a handler is called, which adaptors may have put into a tuple with others.
+template <class T, class... Args>
+T& last_value(std::tuple<Args...>& arguments) noexcept {
+    auto& last = std::get<sizeof...(Args) - 1>(arguments);
+    if constexpr (std::is_same_v<std::remove_reference_t<decltype(last)>, T>) {
+        return last;
+    } else {
+        return last_value<T>(last);
+    }
+}
 
-    template <class... Args>
-    void operator()(Args&&... args) {
+/// Has the place called `from` take back what a waiter of the kind `Base` was given.
+template <class Base, class... Args>
+void give_back(const place_name& from, [[maybe_unused]] std::tuple<Args...>& arguments) {
+    if constexpr (requires { typename Base::value_type; }) {
+        Base::give_back(from, last_value<typename Base::value_type>(arguments));
+    } else {
+        Base::give_back(from);
+    }
+}
+
+/// A handler on its way through its executor, with what it is called with. If it is destroyed
+/// there, what it was given goes back.
+///
+/// Its slot is cleared before the call: on the handler's executor, where requests come from.
+template <class Base, class Handler, class... Args>
+class delivery {
+public:
+    delivery(Handler&& h, std::tuple<Args...>&& arguments, const place_name& from)
+        : handler(std::move(h)), arguments_(std::move(arguments)), from_(from) {}
+    delivery(delivery&& other)
+        : handler(std::move(other.handler)),
+          arguments_(std::move(other.arguments_)),
+          from_(std::exchange(other.from_, {})) {}
+    delivery& operator=(delivery&&) = delete;
+    ~delivery() {
+        if (from_) {
+            give_back<Base>(from_, arguments_);
+        }
+    }
+
+    void operator()() {
+        from_ = {};
         auto slot = boost::asio::get_associated_cancellation_slot(handler);
         if (slot.is_connected()) {
             slot.clear();
         }
-        std::move(handler)(std::forward<Args>(args)...);
+        std::apply(std::move(handler), std::move(arguments_));
     }
+
+    Handler handler;
+
+private:
+    std::tuple<Args...> arguments_;
+    place_name from_;  // null if it was given nothing, or has it
 };
 
 /// A completion handler that waits. `Base` is a waiter, and tells what it is called with.
@@ -53,9 +94,30 @@ public:
                                                     std::forward<Args>(args)...);
     }
 
-    /// Has the handler's slot, if any, end the wait in that place.
+    /// Prepares a wait in that place, which the handler's slot, if any, will end.
     void connect(waiting_place& place) {
-        place.connect(this, boost::asio::get_associated_cancellation_slot(handler_));
+        try {
+            place.connect(this, boost::asio::get_associated_cancellation_slot(handler_));
+        } catch (...) {
+            const Handler h(std::move(handler_));
+            free_operation_node(this, memory_of(h));
+            throw;
+        }
+        if constexpr (is_fiber) {
+            unadapted(handler_).result()->waits_as(this);
+        }
+    }
+
+    /// Tells the fiber of a handler that is about to be called what it is given. False if it is
+    /// gone.
+    static bool was_served(Handler& h, const place_name& from) noexcept
+        requires(is_fiber)
+    {
+        auto* const r = unadapted(h).result();
+        if (r != nullptr) {
+            r->was_served(from, &waiting_handler::give_back_of_fiber);
+        }
+        return r != nullptr;
     }
 
 private:
@@ -73,21 +135,29 @@ private:
     static void end(waiter* base) {
         auto* const self = static_cast<waiting_handler*>(base);
         auto result = self->take_result();
+        const place_name from = self->owed;
         [[maybe_unused]] const work_type work(std::move(self->work_));
         Handler h(std::move(self->handler_));
         free_operation_node(self, memory_of(h));
         if constexpr (is_fiber) {
             unadapted(h).call_later();
+            if (!was_served(h, from) && from) {
+                detail::give_back<Base>(from, result);
+            }
             std::apply(std::move(h), std::move(result));
         } else {
-            post_result(work.get_executor(), std::move(h), std::move(result));
+            post_result(work.get_executor(), std::move(h), std::move(result), from);
         }
     }
     template <class... Args>
-    static void post_result(const executor_type& ex, Handler&& h, std::tuple<Args...>&& result) {
-        using last_step = slot_clearing_handler<Handler>;
+    static void post_result(const executor_type& ex, Handler&& h, std::tuple<Args...>&& result,
+                            const place_name& from) {
         boost::asio::post(
-            ex, bound_handler<last_step, Args...>{last_step{std::move(h)}, std::move(result)});
+            ex, delivery<Base, Handler, Args...>(std::move(h), std::move(result), from));
+    }
+    static void give_back_of_fiber(served_wait& w, const place_name& from) {
+        using result_type = typename unadapted_t<Handler>::result_type;
+        detail::give_back<Base>(from, static_cast<result_type&>(w).arguments());
     }
 
     work_type work_;
@@ -96,14 +166,16 @@ private:
 
 }  // namespace rung::detail
 
-template <template <class, class> class Associator, class Handler, class Default>
-struct boost::asio::associator<Associator, rung::detail::slot_clearing_handler<Handler>, Default>
+template <template <class, class> class Associator, class Base, class Handler, class... Args,
+          class Default>
+struct boost::asio::associator<Associator, rung::detail::delivery<Base, Handler, Args...>, Default>
     : Associator<Handler, Default> {
-    static decltype(auto) get(const rung::detail::slot_clearing_handler<Handler>& h) noexcept {
-        return Associator<Handler, Default>::get(h.handler);
+    using delivery = rung::detail::delivery<Base, Handler, Args...>;
+
+    static decltype(auto) get(const delivery& d) noexcept {
+        return Associator<Handler, Default>::get(d.handler);
     }
-    static decltype(auto) get(const rung::detail::slot_clearing_handler<Handler>& h,
-                              const Default& d) noexcept {
-        return Associator<Handler, Default>::get(h.handler, d);
+    static decltype(auto) get(const delivery& d, const Default& otherwise) noexcept {
+        return Associator<Handler, Default>::get(d.handler, otherwise);
     }
 };
