@@ -48,8 +48,17 @@ private:
         progress last;
     };
     enum class outcome : std::uint8_t { going, ended, wrong };
+    /// What a slot said.
+    struct report {
+        outcome what;
+        std::uint32_t state;
+        std::optional<bytes> result;
+        error_code error;
+    };
 
     void look_at(std::size_t i);
+    report read(std::size_t i, pending& p);
+    void finish(source producer, report r);
     void cancel(std::size_t i, std::uint64_t number) noexcept;
     void abandon_all() noexcept;
 
@@ -115,46 +124,13 @@ void client_core::look_at(std::size_t i) {
         pending_[i].active = true;
         pending_[i].number = taken.number;
     }
-    source producer = std::move(taken.producer);
-    taken.producer = {};
-    const std::uint32_t state = memory_.at(i).state.load(std::memory_order_acquire);
-    std::optional<bytes> result;
-    error_code error;
-    outcome what = outcome::going;
-    switch (state) {
-        case slot::submitted:
-            break;
-        case slot::done:
-            result = memory_.read_result(i);
-            what = result ? outcome::ended : outcome::wrong;
-            break;
-        case slot::failed:
-        case slot::cancelled:
-            what = outcome::ended;
-            error = memory_.read_error(i);
-            break;
-        case slot::running:
-            if (!std::exchange(taken.running, true)) {
-                producer.set_running();
-            }
-            break;
-        case slot::pending:
-            break;
-        default:
-            what = outcome::wrong;
-    }
-    if (state != slot::submitted && what != outcome::wrong) {
-        if (const auto p = memory_.read_progress(i); p && *p != taken.last) {
-            taken.last = *p;
-            producer.set_progress(*p);
-        }
-    }
+    report r = read(i, taken);
     {
         const std::lock_guard lock(mutex_);
         pending& now = pending_[i];
-        if (what == outcome::going) {
+        if (r.what == outcome::going) {
             if (!closed_.load(std::memory_order_relaxed)) {
-                now.producer = std::move(producer);
+                now.producer = std::move(taken.producer);
                 now.running = taken.running;
                 now.last = taken.last;
                 return;
@@ -164,16 +140,56 @@ void client_core::look_at(std::size_t i) {
             free_.push_back(i);
         }
     }
-    if (what == outcome::wrong) {
+    finish(std::move(taken.producer), std::move(r));
+}
+
+/// Reads a slot, and reports what there is of state and progress before an end.
+client_core::report client_core::read(std::size_t i, pending& p) {
+    report r{outcome::going, memory_.at(i).state.load(std::memory_order_acquire), {}, {}};
+    switch (r.state) {
+        case slot::submitted:
+            return r;
+        case slot::pending:
+            break;
+        case slot::running:
+            if (!std::exchange(p.running, true)) {
+                p.producer.set_running();
+            }
+            break;
+        case slot::done:
+            r.result = memory_.read_result(i);
+            r.what = r.result ? outcome::ended : outcome::wrong;
+            break;
+        case slot::failed:
+        case slot::cancelled:
+            r.error = memory_.read_error(i);
+            r.what = outcome::ended;
+            break;
+        default:
+            r.what = outcome::wrong;
+    }
+    if (r.what != outcome::wrong) {
+        if (const auto latest = memory_.read_progress(i); latest && *latest != p.last) {
+            p.last = *latest;
+            p.producer.set_progress(*latest);
+        }
+    }
+    return r;
+}
+
+void client_core::finish(source producer, report r) {
+    if (r.what == outcome::wrong) {
         close();  // so that nobody is told before the client is no longer connected
         producer.set_failed(rung::error::bad_peer);
-    } else if (state == slot::done) {
-        producer.set_done(std::move(*result));
-    } else if (state == slot::cancelled) {
-        producer.set_cancelled(error);
-    } else if (what == outcome::ended) {
-        producer.set_failed(error);
-    }  // else the client was closed meanwhile, and the source goes
+    } else if (r.what == outcome::going) {
+        return;  // the client was closed meanwhile, and the source goes
+    } else if (r.state == slot::done) {
+        producer.set_done(std::move(*r.result));
+    } else if (r.state == slot::cancelled) {
+        producer.set_cancelled(r.error);
+    } else {
+        producer.set_failed(r.error);
+    }
 }
 
 void client_core::abandon_all() noexcept {
