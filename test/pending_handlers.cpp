@@ -289,6 +289,10 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(services_are_shut_down_and_may_post_meanwhile, Con
             std::make_shared<comes_again<executor>>(ctx.get_executor(), 3, destroyed));
         asio::post(ctx, test::never());
     }
-    BOOST_TEST(holder::shutdowns == 1);
+    // Later versions of Asio shut the services of their own context down twice.
+    if (std::is_base_of_v<rung::io_context, Context>) {
+        BOOST_TEST(holder::shutdowns == 1);
+    }
+    BOOST_TEST(holder::shutdowns >= 1);
     BOOST_TEST(destroyed == 4);
 }

@@ -43,7 +43,7 @@ BOOST_AUTO_TEST_CASE(names_the_fiber_and_then_dies_by_the_signal) {
 
 BOOST_AUTO_TEST_CASE(reports_on_a_thread_that_has_run_fibers_before) {
     int status = 0;
-    const std::string text = errors_of(
+    const std::string text = test::errors_of(
         [] {
             rung::io_context ctx;
             rung::spawn(ctx, [] {});

@@ -28,7 +28,7 @@ def all_fibers():
             while slab:
                 slots = owned(slab["slots_"], "rung::detail::stack_slab::slot")
                 for n in range(int(slab["grown_"])):
-                    fiber = slots[n]["prepared"]
+                    fiber = slots[n]["prepared"]["_M_b"]["_M_p"]
                     if fiber:
                         yield fiber.dereference()
                 slab = slab["next"]
