@@ -21,13 +21,19 @@ class handler_operation final : public Core, public tracked_handler {
     /// Whether `finish` may come from the initiating function, the engine knowing nothing of it.
     static constexpr bool may_be_at_once =
         std::is_base_of_v<io_operation, Core> && has_immediate_executor<Handler>;
+    /// The I/O object's, kept for that case only.
+    struct nothing {
+        explicit nothing(const IoExecutor&) noexcept {}
+    };
+    using io_executor = std::conditional_t<may_be_at_once, IoExecutor, nothing>;
 
 public:
     template <class... Args>
     handler_operation(Handler& handler, const IoExecutor& io_ex, Args&&... args)
         : Core(&handler_operation::finish, std::forward<Args>(args)...),
           work_(boost::asio::get_associated_executor(handler, io_ex), inner_executor(io_ex)),
-          handler_(std::move(handler)) {
+          handler_(std::move(handler)),
+          io_ex_(io_ex) {
         this->level_ = work_.queue_level();
         if constexpr (may_be_at_once) {
             this->may_be_immediate = true;
@@ -52,6 +58,7 @@ private:
         if constexpr (may_be_at_once) {
             at_once = self->at == io_operation::state::idle;
         }
+        [[maybe_unused]] const io_executor io_ex(std::move(self->io_ex_));
         // The memory goes back before the upcall, so that the handler's next operation finds it.
         auto result = self->take_result();
         work_type work(std::move(self->work_));
@@ -62,7 +69,7 @@ private:
             [&](auto&&... args) {
                 if constexpr (may_be_at_once) {
                     if (at_once) {
-                        complete_at_once(handler, std::move(args)...);
+                        complete_at_once(handler, io_ex, std::move(args)...);
                         return;
                     }
                 }
@@ -81,6 +88,7 @@ public:
 private:
     work_type work_;
     Handler handler_;
+    [[no_unique_address]] io_executor io_ex_;
 };
 
 /// Builds the operation of `Core` for `handler`, which it moves from.
