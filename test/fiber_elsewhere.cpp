@@ -211,8 +211,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(fibers_that_wait_are_unwound_with_the_context, Pla
     const auto owned = std::make_shared<int>();
     std::atomic<int> waiting = 0;
     std::atomic<int> ended = 0;
+    auto place = std::make_unique<Place>();
     {
-        auto place = std::make_unique<Place>();
         const auto ex = place->executor();
         const auto start = [&](auto wait) {
             rung::spawn(ex, [&, owned, wait] {
@@ -232,8 +232,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(fibers_that_wait_are_unwound_with_the_context, Pla
             place->poll();
         }
         until([&] { return waiting == 6; });
-        place.reset();
     }
+    place.reset();
     BOOST_TEST(owned.use_count() == 1);
     BOOST_TEST(ended == 0);
 }

@@ -32,6 +32,11 @@
 #include "time_limit.hpp"
 #include "ucontext_switcher.hpp"
 
+#if defined(RUNG_HAS_BOOST_COBALT)
+/// What noexcept comes to in code of GCC 13 or newer, for a runtime that is older than the library.
+extern "C" [[gnu::weak]] void __cxa_call_terminate(void*) noexcept { std::terminate(); }
+#endif
+
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using boost::system::error_code;
