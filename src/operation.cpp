@@ -164,9 +164,10 @@ void operation_core::gather(std::uint32_t number, watchers_to_tell& told) noexce
 /// no function is called within itself, and nobody is in two of these lists.
 void operation_core::tell_changed(std::uint32_t number) noexcept {
     std::unique_lock lock(lock_);
-    if (std::exchange(telling_, true)) {
+    if (telling_ != 0) {
         return;  // this change is a watcher's, and the call around us goes on with it
     }
+    telling_ = 1;
     add_reference();  // a watcher may end the operation, and drop it
     std::uint64_t word = 0;
     for (std::uint32_t last = number + 1; number != last; ++number) {
@@ -186,7 +187,7 @@ void operation_core::tell_changed(std::uint32_t number) noexcept {
         word = word_.load(std::memory_order_acquire);
         last = changes_of(word) + (is_final(state_of(word)) ? 0 : 1);
     }
-    telling_ = false;
+    telling_ = 0;
     if (is_final(state_of(word))) {
         tell_watchers_of_end(lock);
     } else {
@@ -206,7 +207,7 @@ void operation_core::tell_end(std::uint64_t before) noexcept {
         return;
     }
     std::unique_lock lock(lock_);
-    if (!telling_) {  // else it is the end that a watcher brought about
+    if (telling_ == 0) {  // else it is the end that a watcher brought about
         tell_watchers_of_end(lock);
     }
 }

@@ -6,7 +6,7 @@
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/error.hpp>
 #include <exception>
-#include <optional>
+#include <memory>
 #include <rung/operation.hpp>
 #include <tuple>
 #include <type_traits>
@@ -122,13 +122,14 @@ public:
         : operation_storage<T, void>(d, s), cancel_hook(&token_storage::acted), executor_(ex) {
         this->set_first_hook(*this);
     }
+    ~token_storage() {}  // the executor has gone
 
     boost::asio::cancellation_slot slot() noexcept { return signal_.slot(); }
     /// Before the end, where the handler is called or destroyed. Without an executor the signal may
     /// be on its way in another thread, so that the slot stays as it is.
     void clear_slot() {
         if constexpr (!is_nowhere<Executor>) {
-            if (!emitting_) {
+            if (!this->marked()) {
                 slot().clear();
             }
         }
@@ -138,7 +139,8 @@ private:
     /// Called once, by the end at the latest.
     static void acted(cancel_hook* hook, cancel_hook::action what) noexcept {
         auto* const self = static_cast<token_storage*>(hook);
-        [[maybe_unused]] const auto where = std::exchange(self->executor_, std::nullopt);
+        [[maybe_unused]] const Executor where(std::move(self->executor_));
+        std::destroy_at(&self->executor_);
         if (what == cancel_hook::action::dispose) {
             return;
         }
@@ -150,20 +152,21 @@ private:
         if constexpr (is_nowhere<Executor>) {
             emit();
         } else {
-            boost::asio::dispatch(*where, std::move(emit));
+            boost::asio::dispatch(where, std::move(emit));
         }
     }
     void emit() {
-        emitting_ = true;  // what is in the slot must not be cleared within its call
+        this->set_mark(true);  // what is in the slot must not be cleared within its call
         signal_.emit(boost::asio::cancellation_type::all);
-        emitting_ = false;
+        this->set_mark(false);
         if (is_final(this->state())) {
             clear_slot();
         }
     }
 
-    std::optional<Executor> executor_;  // the hook's
-    bool emitting_ = false;             // the executor only
+    union {
+        Executor executor_;  // until the hook is called
+    };
     boost::asio::cancellation_signal signal_;
 };
 

@@ -61,11 +61,11 @@ public:
     notify_function notify;
     const wants what;
     const bool runs_inside;   // its code runs in the thread that tells
+    bool listed = false;      // guarded by the core's lock
     std::uint32_t since = 0;  // it knows of that many changes
     // Guarded by the core's lock. `next_` links those that are about to be told.
     operation_watcher* before = nullptr;
     operation_watcher* after = nullptr;
-    bool listed = false;
     watch_link* link = nullptr;
 
 protected:
@@ -220,6 +220,13 @@ public:
     /// For any end but `done`.
     void abandon() noexcept;
 
+    /// A bit of the storage's own.
+    bool marked() const noexcept { return (word_.load(std::memory_order_relaxed) & mark_bit) != 0; }
+    void set_mark(bool on) noexcept {
+        on ? word_.fetch_or(mark_bit, std::memory_order_relaxed)
+           : word_.fetch_and(~mark_bit, std::memory_order_relaxed);
+    }
+
 private:
     friend class hook_run;
     static constexpr std::uint64_t state_mask = 7;
@@ -228,6 +235,7 @@ private:
     static constexpr std::uint64_t end_bit = 1U << 5;      // a watcher wants to know of the end
     static constexpr std::uint64_t change_bit = 1U << 6;   // one wants to know of changes
     static constexpr std::uint64_t hook_bit = 1U << 7;     // there is, or was, a hook
+    static constexpr std::uint64_t mark_bit = 1U << 8;     // what it means the storage says
     static constexpr std::uint64_t one_change = std::uint64_t{1} << 32;
 
     static operation_state state_of(std::uint64_t word) noexcept {
@@ -259,10 +267,10 @@ private:
     // Guarded by lock_.
     operation_watcher* first_ = nullptr;
     operation_watcher* last_ = nullptr;
-    bool telling_ = false;  // of changes
     cancel_hook* hook_ = nullptr;
     hook_run* hook_runs_ = nullptr;                  // which are under way
-    std::uint32_t hook_number_ = 0;                  // changes whenever a hook is set or dropped
+    std::uint32_t telling_ : 1 = 0;                  // of changes
+    std::uint32_t hook_number_ : 31 = 0;             // changes whenever a hook is set or dropped
     std::atomic<std::uint32_t> hook_runs_ended_{0};  // not guarded
     // Written before the end, read after it.
     boost::system::error_code error_;

@@ -203,12 +203,26 @@ private:
             add_user();  // the turn may be over before the call returns
             const auto a = boost::asio::get_associated_allocator(parts_->function);
             parts_->where.post(posted{this}, a);
-            // In one order with the notification's look for who waits in stop().
-            posting_.fetch_sub(1, std::memory_order_seq_cst);
-            posting_.notify_all();
-            let_go_if_over();
+            end_post();
             drop_user();
         }
+    }
+    /// While we post, nobody else frees the parts, and stop() waits: so also until we have.
+    void end_post() noexcept {
+        bool last = false;
+        {
+            const std::lock_guard lock(lock_);
+            last = is_over(1);
+            let_go_ |= last;
+            if (!last) {
+                posting_.fetch_sub(1, std::memory_order_seq_cst);
+            }
+        }
+        if (last) {
+            parts_.reset();
+            posting_.fetch_sub(1, std::memory_order_seq_cst);
+        }
+        posting_.notify_all();  // in one order with the subtraction, and stop() with both
     }
     void run() {
         const turn_end end{this};
@@ -293,12 +307,17 @@ private:
     void let_go_if_over() noexcept {
         {
             const std::lock_guard lock(lock_);
-            if (!stopped_.load(std::memory_order_relaxed) || busy_ ||
-                posting_.load(std::memory_order_acquire) != 0 || std::exchange(let_go_, true)) {
+            if (!is_over(0)) {
                 return;
             }
+            let_go_ = true;
         }
         parts_.reset();
+    }
+    /// Under the lock.
+    bool is_over(std::uint32_t posting) const noexcept {
+        return stopped_.load(std::memory_order_relaxed) && !busy_ && !let_go_ &&
+               posting_.load(std::memory_order_acquire) == posting;
     }
 
     struct posted {
