@@ -83,8 +83,10 @@ public:
         boost::asio::execution::allocator_t<Allocator> a) const {
         return {*this, a.value()};
     }
+    // Not of mapping's properties, for which it would be chosen where Asio asks the class itself.
     template <class Property>
-    requires requires(const detail::carrier_executor& c, const Property& p) { c.query(p); }
+    requires(!std::convertible_to<Property, boost::asio::execution::mapping_t> &&
+             requires(const detail::carrier_executor& c, const Property& p) { c.query(p); })
     decltype(auto) query(const Property& p) const {
         return carrier_.query(p);
     }
