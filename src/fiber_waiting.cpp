@@ -68,11 +68,12 @@ void fiber::abandon() noexcept {
 void fiber::unwind() noexcept {
     course_ = course::unwinding;
     home_ = &this_thread_state;
+    const fiber_name name = name_;  // should it throw, the stack is somebody else's by then
     try {
         resume();
     } catch (...) {
         // Unwinding follows from a destructor, and what escapes a fiber then has nobody to go to.
-        std::fprintf(stderr, "rung: fiber '%s' threw while it was unwound\n", name_.data());
+        std::fprintf(stderr, "rung: fiber '%s' threw while it was unwound\n", name.data());
         std::terminate();
     }
 }

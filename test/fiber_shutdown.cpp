@@ -314,7 +314,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(an_exception_out_of_the_unwinding_ends_the_process
             ctx.poll();
         },
         status);
-    BOOST_TEST(text.find("threw while it was unwound") != std::string::npos);
+    BOOST_TEST(text.find("fiber 'defiant' threw while it was unwound") != std::string::npos);
     BOOST_TEST(test::died_by(status, SIGABRT));
 }
 

@@ -35,8 +35,6 @@ namespace {
 
 struct fixture : test::time_limit {};
 
-using ours = std::tuple<rung::io_context, test::rung_of_one_thread>;
-
 /// Whether every other thread of the process waits for something, as the system sees it.
 bool all_others_sleep() {
     for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
@@ -195,7 +193,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_fiber_that_is_unwound_leaves_the_line, Context, 
     m.unlock();
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(a_unit_that_nobody_got_goes_back, Context, ours) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_unit_that_nobody_got_goes_back, Context, test::contexts) {
     rung::io_context other;
     rung::mutex m(other);
     rung::semaphore s(other, 0);
@@ -218,7 +216,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_unit_that_nobody_got_goes_back, Context, ours) {
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_value_that_nobody_got_is_received_by_the_next, Context,
-                              ours) {
+                              test::contexts) {
     for (const std::size_t capacity : {0U, 1U, 3U}) {
         rung::io_context other;
         rung::channel<int> c(other, capacity);
@@ -264,8 +262,33 @@ BOOST_AUTO_TEST_CASE(a_value_that_goes_back_is_the_first_again) {
     BOOST_TEST(!c.try_receive().has_value());
 }
 
+BOOST_AUTO_TEST_CASE_TEMPLATE(what_unwinding_gives_free_passes_the_unwound, Context,
+                              test::contexts) {
+    rung::io_context other;
+    rung::mutex m(other);
+    rung::event never(other);
+    {
+        Context ctx;
+        for (int i = 0; i < 5; ++i) {
+            rung::spawn(ctx, [&] {
+                const std::lock_guard lock(m);
+                never.wait();
+            });
+        }
+        rung::spawn(ctx, [&] {
+            const std::lock_guard lock(m);
+            rung::this_fiber::sleep_for(1h);
+        });
+        ctx.poll();
+        BOOST_TEST(!m.try_lock());
+    }
+    BOOST_TEST(m.try_lock());
+    BOOST_TEST(!m.try_lock());
+    m.unlock();
+}
+
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_fiber_unwound_at_a_condition_does_not_have_the_mutex, Context,
-                              ours) {
+                              test::contexts) {
     rung::io_context other;
     rung::mutex m(other);
     rung::condition_variable changed;
@@ -287,7 +310,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_fiber_unwound_at_a_condition_does_not_have_the_m
     m.unlock();
 }
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(what_is_gone_takes_nothing_back, Context, ours) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(what_is_gone_takes_nothing_back, Context, test::contexts) {
     const auto owned = std::make_shared<int>();
     {
         Context ctx;
