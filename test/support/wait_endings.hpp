@@ -144,8 +144,9 @@ public:
     }
     void cause() {}
     bool expects(error_code ec) const {
-        return ec == (ending_ == ending::failure ? asio::error::address_family_not_supported
-                                                 : error_code());
+        const bool cancelled = ending_ == ending::cancellation;
+        return is_expected(ending_, ec, {asio::error::address_family_not_supported}) ||
+               (cancelled && !ec);  // at once, where nobody was in time
     }
 
 private:
