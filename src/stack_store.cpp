@@ -51,6 +51,7 @@ stack_store::~stack_store() {
 void stack_store::configure(const stack_pool_options& options) {
     const std::lock_guard lock(mutex_);
     options_ = options;
+    keep_at_most(options.keep);
 }
 
 std::size_t stack_store::class_of(std::size_t size) {
@@ -212,11 +213,15 @@ void stack_store::drop_idle_slabs(size_class& c) noexcept {
 
 void stack_store::trim() noexcept {
     const std::lock_guard lock(mutex_);
+    keep_at_most(0);
+}
+
+/// Gives the memory of idle stacks back, beyond so many of each size.
+void stack_store::keep_at_most(std::size_t keep) noexcept {
     for (size_class& c : classes_) {
-        while (c.warm != nullptr) {
+        for (; c.warm_count > keep; --c.warm_count) {
             cool(std::exchange(c.warm, c.warm->next));
         }
-        c.warm_count = 0;
         drop_idle_slabs(c);
     }
 }

@@ -86,6 +86,7 @@ private:
     void refuse_if_full();
     stack_slab* add_slab(size_class& c, std::size_t stack_size);
     void cool(slot* s) noexcept;
+    void keep_at_most(std::size_t keep) noexcept;
     void drop_idle_slabs(size_class& c) noexcept;
     template <class F>
     void for_each_slot(F f) {

@@ -263,6 +263,22 @@ BOOST_AUTO_TEST_CASE(memory_goes_back_to_the_system) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(memory_beyond_a_smaller_limit_goes_back_at_once) {
+    rung::stack_pool pool({.keep = 64});
+    std::vector<rung::stack> stacks;
+    for (int i = 0; i < 64; ++i) {
+        stacks.push_back(pool.allocate());
+        std::memset(stacks.back().bottom, 1, stacks.back().size);
+    }
+    for (const rung::stack& s : stacks) {
+        pool.deallocate(s);
+    }
+    BOOST_TEST(pool.statistics().released == 0U);
+    pool.configure({.keep = 4});
+    BOOST_TEST(pool.statistics().released == 60U);
+    BOOST_TEST(pool.statistics().resident <= 4 * stacks[0].size);
+}
+
 BOOST_AUTO_TEST_CASE(a_refused_stack_goes_to_the_token) {
     rung::io_context ctx;
     rung::stack_pool pool({.limit = 1});

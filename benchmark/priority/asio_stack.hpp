@@ -43,14 +43,15 @@ private:
 template <class Stack>
 void serve_urgent_echo(control_link& link, Stack& stack, const priority_workload& workload) {
     using executor = typename Stack::executor;
-    using session = callback_session<executor>;
+    using protocol = asio::ip::tcp;
+    using session = callback_session<protocol, executor>;
     std::list<session> sessions;
-    const auto start = [&sessions](tcp_socket<executor> socket) {
+    const auto start = [&sessions](stream<protocol, executor> socket) {
         const auto position = sessions.emplace(sessions.end(), std::move(socket));
         position->read([&sessions, position] { sessions.erase(position); });
     };
-    echo_acceptor<executor> urgent(stack.at(level::high));
-    echo_acceptor<executor> bulk(stack.at(level::normal));
+    echo_acceptor<protocol, executor> urgent(stack.at(level::high));
+    echo_acceptor<protocol, executor> bulk(stack.at(level::normal));
     urgent.run(start);
     bulk.run(start);
     flood<Stack> load(stack, workload);

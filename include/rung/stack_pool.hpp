@@ -97,7 +97,8 @@ public:
     /// The pool of fibers for which no other is named. It lives as long as the process.
     static stack_pool& common();
 
-    /// Changes the options but for the stack size, which is fixed; for `common()`.
+    /// Changes the options but for the stack size, which is fixed; for `common()`. Idle stacks beyond
+    /// a smaller `keep` give their memory back now.
     void configure(const stack_pool_options& options);
 
     /// A stack of at least `size` bytes, or of the default size for 0. Errors: `system_error` with
