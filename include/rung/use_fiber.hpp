@@ -74,9 +74,10 @@ private:
 /// A leading `error_code` is thrown as `system_error`, a leading `exception_ptr` is rethrown; with
 /// `asio::as_tuple(use_fiber)` and `asio::redirect_error(use_fiber, ec)` they are not. An operation
 /// that completes within its initiating function does not suspend the fiber. Precondition: called
-/// in a fiber; otherwise `std::logic_error`, before the operation is started. Cancellation: the
-/// operation gets the slot of the fiber (see `spawn`), or the one that
-/// `asio::bind_cancellation_slot` gives it, beside which a deadline works as well. Once a fiber was cancelled, further operations throw
+/// in a fiber, and not within an initiating function that another wait of the same fiber has called;
+/// otherwise `std::logic_error`, before the operation is started. Cancellation: the operation gets
+/// the slot of the fiber (see `spawn`), or the one that `asio::bind_cancellation_slot` gives it,
+/// beside which a deadline works as well. Once a fiber was cancelled, further operations throw
 /// `operation_aborted` at once; see `this_fiber::reset_cancellation`. If the operation's handler is
 /// destroyed without having been called (as when the context is destroyed), the fiber's stack is
 /// unwound by an exception of a type of its own: what catches `...` must rethrow.

@@ -17,8 +17,8 @@ namespace rung::detail {
 class operation_core;
 class operation_watcher;
 
-/// Ties a watcher that is told once to the handler in a cancellation slot: each side takes the other's pointer back
-/// when it ends first. It does not keep the operation alive; while `core` is there, its watcher
+/// Ties a watcher that is told once to the handler in a cancellation slot: each side takes the
+/// other's pointer back when it ends first. It does not keep the operation alive; while `core` is there, its watcher
 /// does.
 class watch_link {
 public:
