@@ -137,8 +137,8 @@ RUNG_SWITCHES_STACKS void fiber::end_task() {
     if (is_traced()) [[unlikely]] {
         trace_fiber_stops(*this);
     }
-    const bool simple = cacheable_ && engine_ != nullptr && course_ == course::plain && escaped_ == nullptr &&
-                        t.idle_count < fiber_thread::most_idle;
+    const bool simple = cacheable_ && engine_ != nullptr && course_ == course::plain &&
+                        escaped_ == nullptr && t.idle_count < fiber_thread::most_idle;
     if (simple) [[likely]] {
         if (counted_) {
             end_work();
