@@ -12,14 +12,7 @@
 #include <thread>
 #include <tuple>
 
-#include "contexts.hpp"
-#include "time_limit.hpp"
-
-namespace asio = boost::asio;
-using namespace std::chrono_literals;
-using boost::system::error_code;
-using boost::system::system_error;
-using rung::use_fiber;
+#include "fiber_test.hpp"
 
 namespace {
 

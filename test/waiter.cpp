@@ -21,15 +21,7 @@
 #include <tuple>
 #include <utility>
 
-#include "contexts.hpp"
-#include "thread_group.hpp"
-#include "time_limit.hpp"
-
-namespace asio = boost::asio;
-using namespace std::chrono_literals;
-using boost::system::error_code;
-using boost::system::system_error;
-using rung::use_fiber;
+#include "fiber_test.hpp"
 
 namespace {
 
