@@ -260,47 +260,41 @@ RUNG_RIVAL_CASE(megabytes_pass_both_ways_at_once_in_partial_transfers) {
     });
 }
 
+/// Sends `out` from pieces, and receives it into pieces, of which the one at place `i` has `size(i)`
+/// bytes.
+template <class Loop, class Socket, class Size>
+void transfer_in_pieces(Loop& loop, Socket& a, Socket& b, const std::string& out, Size size) {
+    std::string in(out.size(), '\0');
+    std::vector<asio::const_buffer> from;
+    std::vector<asio::mutable_buffer> to;
+    for (std::size_t at = 0, i = 0; at < out.size(); ++i) {
+        const std::size_t n = std::min(out.size() - at, size(i));
+        from.push_back(asio::buffer(&out[at], n));
+        to.push_back(asio::buffer(&in[at], n));
+        at += n;
+    }
+    outcome sent;
+    outcome received;
+    asio::async_read(b, to, into(received));
+    asio::async_write(a, from, into(sent));
+    loop.run();
+    BOOST_TEST(sent == done(out.size()));
+    BOOST_TEST(received == done(out.size()));
+    BOOST_TEST((in == out));
+}
+
 RUNG_RIVAL_CASE(scattered_megabytes_arrive_whole) {
     over_every_transport(loop, [&](auto a, auto b) {
-        const std::string out = pattern(1'500'000);
-        std::string in(out.size(), '\0');
-        std::vector<asio::const_buffer> from;
-        std::vector<asio::mutable_buffer> to;
-        for (std::size_t at = 0, i = 0; at < out.size(); ++i) {
-            const std::size_t n = std::min(out.size() - at, 1 + (i * 7919) % 30'000);
-            from.push_back(asio::buffer(&out[at], n));
-            to.push_back(asio::buffer(&in[at], n));
-            at += n;
-        }
-        outcome sent;
-        outcome received;
-        asio::async_read(b, to, into(received));
-        asio::async_write(a, from, into(sent));
-        loop.run();
-        BOOST_TEST(sent == done(out.size()));
-        BOOST_TEST(received == done(out.size()));
-        BOOST_TEST((in == out));
+        transfer_in_pieces(loop, a, b, pattern(1'500'000),
+                           [](std::size_t i) { return 1 + (i * 7919) % 30'000; });
     });
 }
 
 RUNG_RIVAL_CASE(more_buffers_than_one_call_takes_arrive_whole) {
     over_every_transport(loop, [&](auto a, auto b) {
-        const std::string out = pattern(20'000);
-        std::string in(out.size(), '\0');
-        std::vector<asio::const_buffer> from;
-        std::vector<asio::mutable_buffer> to;
-        for (std::size_t at = 0; at < out.size(); at += 10) {  // 2,000; the system takes 1,024
-            from.push_back(asio::buffer(&out[at], 10));
-            to.push_back(asio::buffer(&in[at], 10));
-        }
-        outcome sent;
-        outcome received;
-        asio::async_read(b, to, into(received));
-        asio::async_write(a, from, into(sent));
-        loop.run();
-        BOOST_TEST(sent == done(out.size()));
-        BOOST_TEST(received == done(out.size()));
-        BOOST_TEST((in == out));
+        transfer_in_pieces(loop, a, b, pattern(20'000), [](std::size_t) {
+            return std::size_t{10};  // 2,000 of them; the system takes 1,024
+        });
     });
 }
 

@@ -181,23 +181,15 @@ private:
     tcp::endpoint there_;
 };
 
-/// Accepts into a socket that is there (`Moves` false) or into a new one.
-template <class Loop, bool Moves>
-class accepting {
+/// What waits at an acceptor for a client.
+template <class Loop>
+class awaiting_client {
 public:
-    accepting(Loop& l, ending e)
-        : ending_(e), acceptor_(listener(l)), client_(l.context()), server_(l.context()) {
+    awaiting_client(Loop& l, ending e)
+        : acceptor_(listener(l)), ending_(e), client_(l.context()) {
         there_ = acceptor_.local_endpoint();
         if (e == ending::failure) {
             acceptor_.close();
-        }
-    }
-    template <class Token>
-    auto start(Token&& token) {
-        if constexpr (Moves) {
-            return acceptor_.async_accept(std::forward<Token>(token));
-        } else {
-            return acceptor_.async_accept(server_, peer_, std::forward<Token>(token));
         }
     }
     void cause() {
@@ -211,13 +203,32 @@ public:
         return is_expected(ending_, ec, {asio::error::bad_descriptor});
     }
 
+protected:
+    typename Loop::tcp_acceptor acceptor_;
+
 private:
     ending ending_;
-    typename Loop::tcp_acceptor acceptor_;
     typename Loop::tcp_socket client_;
+    tcp::endpoint there_;
+};
+
+/// Accepts into a socket that is there (`Moves` false) or into a new one.
+template <class Loop, bool Moves>
+class accepting : public awaiting_client<Loop> {
+public:
+    accepting(Loop& l, ending e) : awaiting_client<Loop>(l, e), server_(l.context()) {}
+    template <class Token>
+    auto start(Token&& token) {
+        if constexpr (Moves) {
+            return this->acceptor_.async_accept(std::forward<Token>(token));
+        } else {
+            return this->acceptor_.async_accept(server_, peer_, std::forward<Token>(token));
+        }
+    }
+
+private:
     typename Loop::tcp_socket server_;
     tcp::endpoint peer_;
-    tcp::endpoint there_;
 };
 template <class Loop>
 using accepting_into = accepting<Loop, false>;

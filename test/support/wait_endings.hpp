@@ -53,35 +53,14 @@ private:
 
 /// For a connection.
 template <class Loop>
-class waiting_to_accept {
+class waiting_to_accept : public awaiting_client<Loop> {
 public:
-    waiting_to_accept(Loop& l, ending e)
-        : ending_(e), acceptor_(listener(l)), client_(l.context()) {
-        there_ = acceptor_.local_endpoint();
-        if (e == ending::failure) {
-            acceptor_.close();
-        }
-    }
+    using awaiting_client<Loop>::awaiting_client;
     template <class Token>
     auto start(Token&& token) {
-        return acceptor_.async_wait(asio::socket_base::wait_read, std::forward<Token>(token));
+        return this->acceptor_.async_wait(asio::socket_base::wait_read,
+                                          std::forward<Token>(token));
     }
-    void cause() {
-        if (ending_ == ending::success) {
-            client_.connect(there_);
-        } else if (ending_ == ending::cancellation) {
-            acceptor_.cancel();
-        }
-    }
-    bool expects(error_code ec) const {
-        return is_expected(ending_, ec, {asio::error::bad_descriptor});
-    }
-
-private:
-    ending ending_;
-    typename Loop::tcp_acceptor acceptor_;
-    typename Loop::tcp_socket client_;
-    tcp::endpoint there_;
 };
 
 /// A datagram socket on a free port of loopback.
