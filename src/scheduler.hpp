@@ -125,6 +125,7 @@ private:
     void wake_if_asleep() noexcept;
     void note_foreign_work() noexcept;
     void post_elsewhere(operation* op) noexcept;
+    void post_when_revoked(operation* op) noexcept;
     void drain_inbox() noexcept;
     void pass(lock_guard& lock) noexcept;
     void fire_timers(std::int64_t now_ns) noexcept;
@@ -340,16 +341,17 @@ inline void scheduler::be_punctual() noexcept {
 
 inline void scheduler::post(operation* op) noexcept {
     // Inline, so that engine::post is this and nothing else; and nothing here needs a stack frame.
-    if (!mutex_.try_lock_as_owner()) [[unlikely]] {
+    if (!mutex_.owned_here()) [[unlikely]] {
         post_elsewhere(op);
         return;
     }
-    queue_.push(op);
-    const bool asleep = leader_ != nullptr;
-    mutex_.unlock_as_owner();
-    if (asleep) [[unlikely]] {
-        wake_if_asleep();  // another thread runs the context, and this one has just got the lock back
+    if (!mutex_.announce()) [[unlikely]] {
+        post_when_revoked(op);
+        return;
     }
+    // Nobody sleeps: while another thread runs the context this one is not the owner.
+    queue_.push(op);
+    mutex_.unlock_as_owner();
 }
 
 }  // namespace rung::detail

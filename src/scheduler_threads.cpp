@@ -174,6 +174,12 @@ void scheduler::post_elsewhere(operation* op) noexcept {
     }
 }
 
+/// Posts on a thread that has announced itself as the lock's owner and is that no more.
+void scheduler::post_when_revoked(operation* op) noexcept {
+    mutex_.unlock_as_owner();
+    post_elsewhere(op);
+}
+
 bool scheduler::post_to_thread(operation* op, const void* thread) noexcept {
     const lock_guard lock(*this);
     if (!several_threads_) {

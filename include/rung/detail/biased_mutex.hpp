@@ -45,19 +45,30 @@ public:
 
     /// Locks if the calling thread is the owner and nobody has revoked that.
     bool try_lock_as_owner() noexcept {
-        cell* const here = this_cell_;
-        if (owner_.load(std::memory_order_relaxed) != here) {
+        if (!owned_here()) {
             return false;
         }
-        here->inside.store(1, std::memory_order_relaxed);
-        std::atomic_signal_fence(std::memory_order_seq_cst);  // pairs with lock_mutex's barrier
-        if (owner_.load(std::memory_order_acquire) == here) [[likely]] {  // pairs with unlock_mutex
+        if (announce()) [[likely]] {
             return true;
         }
-        leave(here);
+        unlock_as_owner();
         return false;
     }
     void unlock_as_owner() noexcept { leave(this_cell_); }
+
+    // The same in two steps, for a caller that has no room for what follows a failure.
+    /// Whether the calling thread is the owner, unless that has just been revoked.
+    bool owned_here() const noexcept {
+        return owner_.load(std::memory_order_relaxed) == this_cell_;
+    }
+    /// Announces that the owner is inside. False if it is the owner no more; either way
+    /// `unlock_as_owner()` is due. Precondition: owned_here().
+    bool announce() noexcept {
+        cell* const here = this_cell_;
+        here->inside.store(1, std::memory_order_relaxed);
+        std::atomic_signal_fence(std::memory_order_seq_cst);  // pairs with lock_mutex's barrier
+        return owner_.load(std::memory_order_acquire) == here;  // pairs with unlock_mutex
+    }
 
     /// Makes the calling thread, which holds the lock, the owner once it has unlocked. Without effect
     /// where there can be none, or where it is the owner already.
