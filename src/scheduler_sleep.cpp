@@ -38,7 +38,7 @@ bool scheduler::await_work(running_thread& self, lock_guard& lock, std::int64_t 
     if (waits_ != 0 || deadline_ns != forever) {
         now_ns = clock::now_ns();
         fire_timers(now_ns);
-        until_ns = std::min(until_ns, timers_.next_ns());
+        until_ns = std::min(until_ns, next_timer_ns());
     }
     if (!queue_.empty()) {
         return true;
