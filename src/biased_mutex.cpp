@@ -1,10 +1,16 @@
 #include <linux/membarrier.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
 #include <new>
 #include <rung/detail/biased_mutex.hpp>
-#include <thread>
+#include <utility>
+
+#include "futex.hpp"
 
 namespace rung::detail {
 
@@ -16,8 +22,46 @@ constinit typename basic_biased_mutex<Kind>::cell basic_biased_mutex<Kind>::nobo
 
 namespace {
 
+/// The same without `membarrier`. False where it does not work: other processors tell each other of
+/// changed pages without interrupts.
+bool barrier_by_page() noexcept {
+#if defined(__x86_64__)
+    static std::mutex one_at_a_time;
+    const std::lock_guard lock(one_at_a_time);
+    constexpr std::size_t size = 4096;
+    void* const page =
+        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) {
+        return false;
+    }
+    *static_cast<volatile char*>(page) = 1;
+    const bool done = ::mprotect(page, size, PROT_READ) == 0;
+    ::munmap(page, size);
+    return done;
+#else
+    return false;
+#endif
+}
+
 int membarrier(int command) noexcept {
     return static_cast<int>(::syscall(SYS_membarrier, command, 0, 0));
+}
+
+/// Makes every running thread of the process pass a full barrier.
+///
+/// `membarrier` may be refused later than it was allowed, by a filter that a program gives itself once
+/// it has started. Then a page loses the right to be written to, which interrupts every core that may
+/// have that right cached. Without either, going on would let two threads inside.
+void barrier() noexcept {
+    while (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0) {
+        if (errno != ENOMEM) {
+            if (!barrier_by_page()) {
+                std::fputs("rung: membarrier was allowed at first and is refused now\n", stderr);
+                std::abort();
+            }
+            return;
+        }
+    }
 }
 
 /// Tells the processor that this is a loop that waits.
@@ -88,15 +132,48 @@ bool basic_biased_mutex<Kind>::claim_cell() noexcept {
 
 template <class Kind>
 void basic_biased_mutex<Kind>::own() noexcept {
-    if (owner_.load(std::memory_order_relaxed) != this_cell_ && barriers_allowed() &&
-        claim_cell()) {
-        lender_ = this_cell_;
+    move_in();
+    if (home_ == this_cell_ && !owned() && barriers_allowed()) {
+        next_owner_ = this_cell_;
     }
 }
 
 template <class Kind>
+void basic_biased_mutex<Kind>::move_in() noexcept {
+    if (claim_cell()) {
+        home_ = this_cell_;
+    }
+}
+
+/// Waits until the thread that has just lost its ownership is outside.
+///
+/// It is inside for less time than it takes to fall asleep and be woken, unless it was preempted
+/// there. Then yielding would be of no use to a thread of real-time priority on the same core.
+template <class Kind>
+void basic_biased_mutex<Kind>::await_exit(cell* owner) noexcept {
+    constexpr int spins_before_sleep = 256;
+    barrier();  // pairs with the fence in try_lock_as_owner()
+    for (int i = 0; i < spins_before_sleep; ++i) {
+        if (owner->inside.load(std::memory_order_acquire) == 0) {
+            return;
+        }
+        pause();
+    }
+    owner->sleepers.fetch_add(1, std::memory_order_relaxed);
+    barrier();  // pairs with the fence in leave()
+    while (owner->inside.load(std::memory_order_acquire) != 0) {
+        futex_wait(&owner->inside, 1);
+    }
+    owner->sleepers.fetch_sub(1, std::memory_order_relaxed);
+}
+
+template <class Kind>
+void basic_biased_mutex<Kind>::wake_sleepers(cell* here) noexcept {
+    futex_wake(&here->inside);
+}
+
+template <class Kind>
 void basic_biased_mutex<Kind>::lock_mutex() noexcept {
-    constexpr int spins_before_yield = 128;
     // It is held for less time than it takes to fall asleep and be woken.
     constexpr int spins_before_sleep = 100;
     bool locked = mutex_.try_lock();
@@ -107,23 +184,21 @@ void basic_biased_mutex<Kind>::lock_mutex() noexcept {
     if (!locked) {
         mutex_.lock();
     }
+    visits_ += home_ != this_cell_ ? 1 : 0;
     cell* const owner = owner_.load(std::memory_order_relaxed);
-    if (owner == nobody() || owner == this_cell_) {
-        return;
-    }
-    ++borrows_;
-    owner_.store(nobody(), std::memory_order_relaxed);
-    membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);  // pairs with the fence in try_lock_as_owner()
-    for (int i = 0; owner->inside.load(std::memory_order_acquire) != 0; ++i) {
-        if (i >= spins_before_yield) {
-            std::this_thread::yield();  // the owner was preempted inside
-        }
+    if (owner != nobody()) {
+        ++borrows_;
+        owner_.store(nobody(), std::memory_order_relaxed);
+        await_exit(owner);
     }
 }
 
 template <class Kind>
 void basic_biased_mutex<Kind>::unlock_mutex() noexcept {
-    owner_.store(lender_, std::memory_order_release);  // pairs with the second load of the owner's
+    if (next_owner_ != nobody()) {
+        // Pairs with the second load of the owner's.
+        owner_.store(std::exchange(next_owner_, nobody()), std::memory_order_release);
+    }
     mutex_.unlock();
 }
 

@@ -34,7 +34,10 @@ void complete_now(scheduler& s, io_operation* op, bool speculated) noexcept {
 }
 
 void cancel_all(scheduler& s, io_list& list) noexcept { s.cancel_all(list); }
-void detach(scheduler& s, io_list& list) noexcept { s.detach(list); }
+void detach(scheduler& s, io_list& list, departure d, int socket) noexcept {
+    s.detach(list, d, socket);
+}
+
 void move_list(scheduler& s, io_list& to, io_list& from) noexcept { s.move_list(to, from); }
 
 void cancel(cancel_link& link) noexcept { link.engine->cancel(link); }

@@ -3,7 +3,6 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <thread>
 #include <utility>
 
 namespace rung::detail {
@@ -172,17 +171,6 @@ void ring::refresh() noexcept {
 
 void ring::note_taken() noexcept {
     head_ = std::atomic_ref(*memory_.sq_head).load(std::memory_order_acquire);
-}
-
-void ring::await_taken() noexcept {
-    // The other thread is on its way into the kernel; should that refuse an entry, it stays untaken.
-    constexpr int most_yields = 10'000;
-    for (int i = 0; i < most_yields && head_ != tail_; ++i) {
-        note_taken();
-        if (head_ != tail_) {
-            std::this_thread::yield();
-        }
-    }
 }
 
 bool ring::withdraw(const io_operation& op) noexcept {

@@ -66,8 +66,11 @@ public:
     /// In the child of a fork: an empty ring of this process's own. Throws as its backend.
     void rebuild();
 
-    /// Waits until the backend has taken what another thread is just handing over in `wait`.
-    void await_taken() noexcept;
+    /// Whether the backend has taken everything added so far. While another thread is in `wait`, too.
+    bool all_taken() noexcept {
+        note_taken();
+        return head_ == tail_;
+    }
 
     /// Makes nothing of an operation's entry that the backend has not taken yet. False if it has.
     bool withdraw(const io_operation& op) noexcept;

@@ -6,8 +6,9 @@
 #include <cerrno>
 #include <rung/error.hpp>
 #include <string>
-#include <thread>
 #include <utility>
+
+#include "backoff.hpp"
 
 namespace rung::detail {
 
@@ -83,9 +84,10 @@ void scheduler::make_event() {
 
 scheduler::~scheduler() {
     // A thread that was to wake the loop may not have got round to it; until then it uses this.
+    backoff until_then;
     while (wake_ups_.load(std::memory_order_acquire) < wakes_owed_ &&
            fork_generation_ == fork_generation()) {
-        std::this_thread::yield();
+        until_then.wait();
     }
     ::close(event_);
 }
@@ -108,6 +110,7 @@ rung::statistics scheduler::statistics() noexcept {
     s.submission_overflows = counters_.submission_overflows;
     s.completion_overflows = ring_->overflows();
     s.restarts = counters_.restarts;
+    s.extra_runners = counters_.extra_runners;
     s.timers = armed_timers();
     s.lock_borrows = mutex_.borrows();
     s.guest_thread = guest_thread_;

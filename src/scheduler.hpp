@@ -20,9 +20,11 @@
 
 #include "fork_generation.hpp"
 #include "inbox.hpp"
+#include "ownership_backoff.hpp"
 #include "ring.hpp"
 #include "run_queue.hpp"
 #include "timers.hpp"
+#include "work_count.hpp"
 
 namespace rung::detail {
 
@@ -33,7 +35,8 @@ class running_thread;
 /// The engine behind an `io_context`: run queues, ring, timers, and the loop over them.
 ///
 /// One lock guards it, which costs its owner next to nothing. The thread that made the context owns
-/// it at first, then the one that ran it last; while several run it, nobody does.
+/// it at first, then the one that runs it; nobody does while several run it, or while other threads
+/// take it often.
 /// Handlers run without it. Only threads in `run…`, `poll…` or `shutdown` touch the ring; what others
 /// start or cancel waits in a list, and the loop is woken.
 class scheduler {
@@ -41,8 +44,8 @@ public:
     static constexpr std::int64_t forever = timers::never;
     static constexpr std::int64_t no_wait = std::numeric_limits<std::int64_t>::min();
     static constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
-    /// Handlers between two looks at the ring, the timers and what waits to be submitted.
-    static constexpr unsigned pass_length = 64;
+    /// The most handlers between two looks at the ring, the timers and what waits to be submitted.
+    static constexpr unsigned longest_pass = 64;
 
     /// Throws `system_error` for an option that cannot be used. Without a backend it makes one.
     scheduler(io_context& context, const io_context_options& options,
@@ -88,7 +91,7 @@ public:
     void start(io_operation* op, io_list* list, cancel_link* link) noexcept;
     bool has_transfers(const io_list& list, bool receives) noexcept;
     void cancel_all(io_list& list) noexcept;
-    void detach(io_list& list) noexcept;
+    void detach(io_list& list, engine::departure d, int socket) noexcept;
     void move_list(io_list& to, io_list& from) noexcept;
     void cancel(cancel_link& link) noexcept;
     void unlink(cancel_link& link) noexcept;
@@ -113,8 +116,11 @@ private:
     operation* pop(running_thread& self) noexcept;
     void execute_timed(operation* op);
     static void execute_traced(operation* op);
+    void be_punctual() noexcept;
     void look_around(lock_guard& lock) noexcept;
     bool poll_ring(lock_guard& lock) noexcept;
+    void begin_pass() noexcept;
+    void own_again(std::int64_t now_ns) noexcept;
     bool out_of_work(const running_thread* self) noexcept;
     void stop_locked() noexcept;
     void share_work() noexcept;
@@ -128,9 +134,10 @@ private:
     bool arm_guests() noexcept;
 
     // scheduler_sleep.cpp
-    bool await_work(running_thread& self, lock_guard& lock, std::int64_t deadline_ns);
-    bool spin(lock_guard& lock, std::int64_t until_ns) noexcept;
-    void sleep(running_thread& self, lock_guard& lock, std::int64_t now_ns, std::int64_t until_ns);
+    bool await_work(running_thread& self, lock_guard& lock, std::int64_t deadline_ns,
+                    std::int64_t& idle_since_ns);
+    bool spin(running_thread& self, lock_guard& lock, std::int64_t& idle_since_ns) noexcept;
+    void sleep(running_thread& self, lock_guard& lock, std::int64_t until_ns);
     bool may_leave_ring() const noexcept;
     int sleep_outside(std::int64_t until_ns) noexcept;
     bool look_for_guests(lock_guard& lock);
@@ -155,7 +162,9 @@ private:
     void fire_urgent_timers(std::int64_t now_ns) noexcept;
     void cancel_timers() noexcept;
     std::size_t armed_timers() const noexcept;
-    bool timers_behind() const noexcept { return timers_.behind() || urgent_timers_.behind(); }
+    bool timers_behind() const noexcept {
+        return (waits_ != 0 && timers_.behind()) || (urgent_waits_ != 0 && urgent_timers_.behind());
+    }
     std::int64_t next_timer_ns() const noexcept {
         return std::min(timers_.next_ns(), urgent_timers_.next_ns());
     }
@@ -164,7 +173,8 @@ private:
     void cancel_locked(io_operation* op) noexcept;
     void flush_cancels() noexcept;
     void sweep_cancelled() noexcept;
-    void await_departure(lock_guard& lock, io_list& leaving) noexcept;
+    void await_handover(lock_guard& lock, const io_list& leaving) noexcept;
+    void await_departure(lock_guard& lock, const io_list& leaving) noexcept;
 
     // scheduler_io.cpp
     bool flush(bool hungry) noexcept;
@@ -209,6 +219,7 @@ private:
         std::uint64_t remote_posts = 0;
         std::uint64_t submission_overflows = 0;
         std::uint64_t restarts = 0;
+        std::uint64_t extra_runners = 0;
         std::uint64_t handler_time_ns = 0;
         std::uint64_t sleep_time_ns = 0;
     };
@@ -218,6 +229,9 @@ private:
     run_queue queue_;
     bool eventful_ = false;         // there is more to a handler than next_quickly() sees to
     unsigned since_pass_ = 0;       // handlers since the ring and the clock were last looked at
+    unsigned pass_length_ = 1;      // handlers until that is due again
+    unsigned pass_limit_ = 8;       // handlers for which there is time in a pass
+    bool punctual_ = false;         // what would be late after a long pass is counted on
     std::size_t urgent_io_ = 0;     // operations of level high in flight
     std::size_t urgent_waits_ = 0;  // waits of level high
     bool urgent_pending_ = false;   // an operation of level high has come to pending_
@@ -237,10 +251,13 @@ private:
     io_operation* cancels_ = nullptr;    // in the kernel, to be cancelled there
     std::size_t cancelled_pending_ = 0;  // in pending_, to be finished
     timers timers_;
-    timers urgent_timers_;  // those with a wait of level high
+    timers urgent_timers_;                         // those with a wait of level high
     std::int64_t next_urgent_ns_ = timers::never;  // none of these is due before
     std::size_t clock_timers_ = 0;                 // timers of other clocks
     std::size_t looks_ = 0;                        // such clocks with timers
+    work_count work_;
+    std::int64_t pass_began_ns_ = 0;  // 0: not known
+    ownership_backoff backoff_;
     counters counters_;
 
     // Guarded by mutex_: cold.
@@ -255,10 +272,8 @@ private:
 
     // Any thread, atomic.
     alignas(64) std::atomic<bool> stopped_{false};
-    std::atomic<std::int64_t> owner_work_{0};  // written under mutex_ by its owner
     std::atomic<quiet_guests> quiet_guests_{quiet_guests::ruled_out};
-    alignas(64) std::atomic<std::int64_t> foreign_work_{0};  // by everybody else
-    std::atomic<std::uint64_t> wake_ups_{0};  // the last of what a wake-up touches here
+    alignas(64) std::atomic<std::uint64_t> wake_ups_{0};  // the last of what a wake-up touches here
     std::atomic<std::uint32_t> on_futex_{0};  // 1: the loop sleeps on this word, not in the ring
     inbox inbox_;
 
@@ -340,6 +355,13 @@ private:
 
 inline running_thread* scheduler::self() const noexcept {
     return static_cast<running_thread*>(find_thread_state(*this));
+}
+
+/// To be called when something begins that would be late after a long pass: that is over then.
+inline void scheduler::be_punctual() noexcept {
+    if (!punctual_) {
+        since_pass_ = pass_length_;
+    }
 }
 
 inline void scheduler::post(operation* op) noexcept {

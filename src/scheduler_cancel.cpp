@@ -1,13 +1,32 @@
 /// The end of operations that somebody cancels, and of those whose descriptor goes away.
 
+#include <sys/socket.h>
+
 #include <cerrno>
 #include <rung/clock.hpp>
-#include <thread>
 #include <utility>
 
+#include "backoff.hpp"
 #include "scheduler.hpp"
 
 namespace rung::detail {
+
+namespace {
+
+/// Whether others would notice that the kernel lets go of a socket a little after it was closed: a
+/// name stays bound for so long, and `close` does not linger. A peer sees the end that much later.
+bool noticed(int socket) noexcept {
+    sockaddr_storage peer{};
+    socklen_t size = sizeof peer;
+    if (::getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &size) != 0) {
+        return true;
+    }
+    linger l{};
+    size = sizeof l;
+    return ::getsockopt(socket, SOL_SOCKET, SO_LINGER, &l, &size) == 0 && l.l_onoff != 0;
+}
+
+}  // namespace
 
 void scheduler::cancel_locked(io_operation* op) noexcept {
     if (std::exchange(op->cancelled, true)) {
@@ -69,14 +88,15 @@ void scheduler::cancel_all(io_list& list) noexcept {
     }
 }
 
-void scheduler::detach(io_list& list) noexcept {
+void scheduler::detach(io_list& list, engine::departure d, int socket) noexcept {
     lock_guard lock(*this);
     // Entries that name the descriptor may be on their way.
-    while (submitting_ != 0 && !list.empty()) {
+    for (backoff until_then; submitting_ != 0 && !list.empty();) {
         lock.unlock();
-        std::this_thread::yield();
+        until_then.wait();
         lock.lock();
     }
+    const bool in_loop = self() != nullptr;
     io_list leaving;  // what the kernel has to let go of
     while (io_operation* const op = list.front()) {
         io_list::unlink(op);
@@ -86,18 +106,31 @@ void scheduler::detach(io_list& list) noexcept {
         cancel_locked(op);
     }
     if (!leaving.empty()) {
-        if (leader_ != nullptr) {
-            ring_->await_taken();  // an entry that names the descriptor must not find it reused
-        }
+        await_handover(lock, leaving);
         while (cancels_ != nullptr && ring_error_ == 0) {
             flush_cancels();
             submit();
         }
         reap();
-        await_departure(lock, leaving);
+        if (in_loop || d == engine::departure::awaited || noticed(socket)) {
+            await_departure(lock, leaving);
+        }
+        while (io_operation* const late = leaving.front()) {
+            io_list::unlink(late);
+        }
     }
-    if (self() == nullptr) {
+    if (!in_loop) {
         wake_if_asleep();
+    }
+}
+
+/// Waits until a thread that is about to sleep in the ring has handed its entries over: one that names
+/// the descriptor must not find it used again.
+void scheduler::await_handover(lock_guard& lock, const io_list& leaving) noexcept {
+    for (backoff until_then; leader_ != nullptr && !ring_->all_taken() && !leaving.empty();) {
+        lock.unlock();
+        until_then.wait();
+        lock.lock();
     }
 }
 
@@ -106,24 +139,22 @@ void scheduler::detach(io_list& list) noexcept {
 ///
 /// That takes microseconds, and until the next tick of the system's clock where that thread
 /// computes; whoever waits longer than the limit would only be late.
-void scheduler::await_departure(lock_guard& lock, io_list& leaving) noexcept {
+void scheduler::await_departure(lock_guard& lock, const io_list& leaving) noexcept {
     constexpr std::int64_t limit_ns = 100'000'000;
     constexpr std::int64_t step_ns = 1'000'000;
     const std::int64_t until_ns = leaving.empty() ? 0 : clock::now_ns() + limit_ns;
+    const bool in_loop = self() != nullptr;
+    backoff until_then;
     while (!leaving.empty() && clock::now_ns() < until_ns) {
-        if (leader_ == nullptr) {
+        if (in_loop && leader_ == nullptr) {
             note_error(ring_->wait(ring_->publish(), true, step_ns));
             ring_->refresh();
-            reap();
         } else {
-            // The sleeper takes the completions itself, once it has the lock.
             lock.unlock();
-            std::this_thread::yield();
+            until_then.wait();
             lock.lock();
         }
-    }
-    while (io_operation* const late = leaving.front()) {
-        io_list::unlink(late);
+        reap();
     }
 }
 

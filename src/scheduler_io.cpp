@@ -29,6 +29,7 @@ void scheduler::start(io_operation* op, io_list* list, cancel_link* link) noexce
         op->link = link;
     }
     ++in_flight_;
+    be_punctual();
     if (op->level_ == level::high) {
         ++urgent_io_;
         note_events();

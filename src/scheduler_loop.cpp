@@ -1,5 +1,6 @@
 /// The loop: which handler runs next.
 
+#include <algorithm>
 #include <rung/detail/monotonic.hpp>
 #include <rung/trace.hpp>
 #include <utility>
@@ -21,7 +22,7 @@ inline operation* scheduler::next_quickly() noexcept {
     }
     operation* op = nullptr;
     if (!eventful_ && inbox_.idle() && !stopped_.load(std::memory_order_relaxed) &&
-        !ring_->ready() && since_pass_ < pass_length) [[likely]] {
+        !ring_->ready() && since_pass_ < pass_length_) [[likely]] {
         ++since_pass_;
         op = queue_.pop();
     }
@@ -32,6 +33,7 @@ inline operation* scheduler::next_quickly() noexcept {
 /// The next handler, once everything else has been seen to. Null if the loop is to end.
 operation* scheduler::next(running_thread& self, std::int64_t deadline_ns) {
     lock_guard lock(*this);
+    std::int64_t idle_since_ns = 0;
     for (;;) {
         if (stopped_.load(std::memory_order_relaxed)) {
             return nullptr;
@@ -42,10 +44,12 @@ operation* scheduler::next(running_thread& self, std::int64_t deadline_ns) {
         if (ring_->ready()) {
             reap();
         }
-        if (++since_pass_ >= pass_length || eventful_) {
+        if (since_pass_ >= pass_length_ || eventful_) {
             look_around(lock);
         }
         if (operation* const op = pop(self)) {
+            ++since_pass_;
+            work_.hold();
             if (several_threads_ && (!queue_.empty() || leader_ == nullptr)) {
                 share_work();
             }
@@ -55,7 +59,7 @@ operation* scheduler::next(running_thread& self, std::int64_t deadline_ns) {
             stop_locked();
             return nullptr;
         }
-        const bool go_on = await_work(self, lock, deadline_ns);
+        const bool go_on = await_work(self, lock, deadline_ns, idle_since_ns);
         throw_error();
         if (!go_on) {
             return nullptr;
@@ -104,7 +108,7 @@ std::size_t scheduler::run(std::int64_t deadline_ns, std::size_t limit) {
     self.bounded_ = timed || limit != unlimited;
     while (n < limit && run_next(self, deadline_ns)) {
         n += self.aftermath();
-        if (timed && clock::now_ns() >= deadline_ns) {
+        if (timed && monotonic_now_ns() >= deadline_ns) {
             break;
         }
     }
@@ -130,7 +134,7 @@ void scheduler::execute_timed(operation* op) {
 
 /// What happens between handlers beside the inbox and the completion queue.
 void scheduler::look_around(lock_guard& lock) noexcept {
-    if (since_pass_ >= pass_length) {
+    if (since_pass_ >= pass_length_) {
         pass(lock);
         return;
     }
@@ -155,7 +159,6 @@ void scheduler::look_around(lock_guard& lock) noexcept {
 }
 
 void scheduler::pass(lock_guard& lock) noexcept {
-    since_pass_ = 0;
     submit_pending(&lock);
     // Guests that have a turn to come are not watched for it, which saves them an entry and its end.
     const bool armed = (guests_ == nullptr || guests_->queued() == 0) && arm_guests();
@@ -163,8 +166,46 @@ void scheduler::pass(lock_guard& lock) noexcept {
         submit(&lock);
         reap();
     }
-    if (waits_ != 0) {
-        fire_timers(monotonic_now_ns());
+    begin_pass();
+}
+
+/// Sees to the timers and decides how long the next pass is: as the queue stands, so that what comes
+/// meanwhile waits for one turn of it as in stock, and not much longer than a millisecond where
+/// that takes longer. The clock is read where something depends on it.
+void scheduler::begin_pass() noexcept {
+    constexpr std::int64_t longest_ns = 1'000'000;
+    const auto ran = static_cast<std::int64_t>(std::exchange(since_pass_, 0));
+    const std::int64_t began_ns = std::exchange(pass_began_ns_, 0);
+    punctual_ = waits_ != 0 || in_flight_ != 0 || guests_ != nullptr;
+    const bool lent = !several_threads_ && !mutex_.owned();
+    if (waits_ != 0 || lent || (punctual_ && queue_.size() > 1)) {
+        const std::int64_t now_ns = monotonic_now_ns();
+        if (waits_ != 0) {
+            fire_timers(now_ns);
+        }
+        if (lent) {
+            own_again(now_ns);
+        }
+        const std::int64_t took_ns = now_ns - began_ns;
+        if (began_ns != 0 && took_ns > longest_ns) {
+            pass_limit_ =
+                static_cast<unsigned>(std::max<std::int64_t>(ran * longest_ns / took_ns, 1));
+        } else if (began_ns != 0 && took_ns < longest_ns / 2) {
+            pass_limit_ = std::min(2 * pass_limit_, longest_pass);
+        }
+        pass_began_ns_ = now_ns;
+    }
+    pass_length_ = longest_pass;
+    if (punctual_) {
+        pass_length_ =
+            static_cast<unsigned>(std::clamp<std::uint64_t>(queue_.size(), 1, pass_limit_));
+    }
+}
+
+/// Makes this thread, the only one that runs the context, the lock's owner, if it is time for that.
+void scheduler::own_again(std::int64_t now_ns) noexcept {
+    if (backoff_.may_own(mutex_.visits(), now_ns)) {
+        mutex_.own();
     }
 }
 
@@ -182,6 +223,7 @@ bool scheduler::arm_guests() noexcept {
 void scheduler::watch(guest_events* guests) noexcept {
     const lock_guard lock(*this);
     guests_ = guests;
+    be_punctual();
     quiet_guests_.store(quiet_guests::ruled_out, std::memory_order_relaxed);
 }
 

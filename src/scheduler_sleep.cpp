@@ -1,6 +1,7 @@
 /// What a thread does that has no handler to run: it tries what waits, spins, sleeps.
 
 #include <algorithm>
+#include <rung/detail/monotonic.hpp>
 
 #include "futex.hpp"
 #include "guest_events.hpp"
@@ -15,7 +16,11 @@ constexpr std::int64_t shortest_sleep_ns = 2'000;
 
 }  // namespace
 
-bool scheduler::await_work(running_thread& self, lock_guard& lock, std::int64_t deadline_ns) {
+/// Waits for something to do, once: it need not be there when this returns. False if the time is up.
+///
+/// Every decision is made anew after the lock was let go of, if only for a moment.
+bool scheduler::await_work(running_thread& self, lock_guard& lock, std::int64_t deadline_ns,
+                           std::int64_t& idle_since_ns) {
     if (quiet_guests_.load(std::memory_order_relaxed) == quiet_guests::possible &&
         look_for_guests(lock)) {
         return true;
@@ -36,7 +41,7 @@ bool scheduler::await_work(running_thread& self, lock_guard& lock, std::int64_t 
     std::int64_t until_ns = deadline_ns;
     std::int64_t now_ns = 0;
     if (waits_ != 0 || deadline_ns != forever) {
-        now_ns = clock::now_ns();
+        now_ns = monotonic_now_ns();
         fire_timers(now_ns);
         until_ns = std::min(until_ns, next_timer_ns());
     }
@@ -48,37 +53,32 @@ bool scheduler::await_work(running_thread& self, lock_guard& lock, std::int64_t 
     }
     if (until_ns - now_ns < shortest_sleep_ns) {
         pass(lock);
-        return true;
+    } else if (options_.spin_before_sleep.count() == 0 || !spin(self, lock, idle_since_ns)) {
+        sleep(self, lock, until_ns);
     }
-    if (options_.spin_before_sleep.count() != 0) {
-        if (spin(lock, until_ns)) {
-            return true;
-        }
-        now_ns = clock::now_ns();
-    }
-    sleep(self, lock, now_ns, until_ns);
     return true;
 }
 
-/// Looks for work without sleeping. True if there is some, or if the time is up.
-bool scheduler::spin(lock_guard& lock, std::int64_t until_ns) noexcept {
-    submit_pending();
-    const std::int64_t end_ns =
-        std::min(until_ns, clock::now_ns() + options_.spin_before_sleep.count());
-    for (;;) {
-        if (ring_->pending_work()) {
-            submit();
-        }
-        if (!queue_.empty() || cancels_ != nullptr || in_flight_ != in_kernel_ || inbox_.filled() ||
-            ring_->ready() || stopped_.load(std::memory_order_relaxed)) {
-            return true;
-        }
-        if (clock::now_ns() >= end_ns) {
-            return until_ns <= end_ns;
-        }
-        lock.unlock();  // for what other threads start, cancel or stop
-        lock.lock();
+/// Lets others have the lock for a moment, instead of sleeping. False if that has gone on for long
+/// enough.
+bool scheduler::spin(running_thread& self, lock_guard& lock, std::int64_t& idle_since_ns) noexcept {
+    const std::int64_t now_ns = monotonic_now_ns();
+    if (idle_since_ns == 0) {
+        idle_since_ns = now_ns;
     }
+    if (now_ns - idle_since_ns >= options_.spin_before_sleep.count()) {
+        return false;
+    }
+    if (ring_->unsubmitted() != 0 || ring_->pending_work()) {
+        submit(&lock);
+        reap();
+        return true;
+    }
+    self.idle_ = true;
+    lock.unlock();
+    lock.lock();
+    self.idle_ = false;
+    return true;
 }
 
 /// Whether nothing can come but what other threads post: then a futex is the cheaper bed.
@@ -112,8 +112,7 @@ bool scheduler::look_for_guests(lock_guard& lock) {
     return true;
 }
 
-void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t now_ns,
-                      std::int64_t until_ns) {
+void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t until_ns) {
     const bool outside = may_leave_ring();
     if (!outside && !wake_armed_) {
         if (ring_->room() == 0) {
@@ -136,17 +135,18 @@ void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t now_n
     if (!self.own_.empty() || !inbox_.sleep()) {
         return;
     }
-    // Whoever stops the loop, gives up the last work or begins some looks for a sleeper after that.
-    if (stopped_.load(std::memory_order_seq_cst) || out_of_work(&self) ||
+    // A pass may have let go of the lock after the last look at this; and whoever begins work of guests
+    // looks for a sleeper after that.
+    if (stopped_.load(std::memory_order_relaxed) ||
         quiet_guests_.load(std::memory_order_seq_cst) == quiet_guests::possible) {
         wakes_owed_ += inbox_.interrupt() ? 0 : 1;
         return;
     }
     const unsigned count = several_threads_ ? 0 : ring_->publish();
-    const std::int64_t timeout_ns = until_ns == forever ? -1 : until_ns - now_ns;
-    const std::int64_t begin_ns = options_.measure_time ? clock::now_ns() : 0;
+    const bool timed = until_ns != forever;
+    const std::int64_t begin_ns = timed || options_.measure_time ? clock::now_ns() : 0;
+    const std::int64_t timeout_ns = timed ? std::max<std::int64_t>(until_ns - begin_ns, 1) : -1;
     leader_until_ns_ = until_ns;
-    since_pass_ = 0;
     ++counters_.sleeps;
     ++counters_.system_calls;
     leader_ = &self;
@@ -161,9 +161,8 @@ void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t now_n
     }
     ring_->refresh();
     reap();
-    if (!several_threads_) {
-        mutex_.own();
-    }
+    since_pass_ = pass_length_;  // timers may be due, and what has come is a turn of the queue
+    pass_began_ns_ = 0;
     if (options_.measure_time) {
         counters_.sleep_time_ns += static_cast<std::uint64_t>(clock::now_ns() - begin_ns);
     }

@@ -1,9 +1,10 @@
 /// Threads that enter and leave the loop, and what any thread may ask of it.
 
-#include <boost/asio/multiple_exceptions.hpp>
-#include <rung/error.hpp>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include <boost/asio/multiple_exceptions.hpp>
+#include <rung/detail/monotonic.hpp>
+#include <rung/error.hpp>
 
 #include "futex.hpp"
 #include "guest_events.hpp"
@@ -12,15 +13,6 @@
 namespace rung::detail {
 
 constinit thread_local thread_state* this_thread_state = nullptr;
-
-namespace {
-
-/// One writer at a time, so no read-modify-write.
-void add(std::atomic<std::int64_t>& counter, std::int64_t n) noexcept {
-    counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-}
-
-}  // namespace
 
 running_thread::running_thread(scheduler& s)
     : thread_state{&s, this_thread_state}, scheduler_(s), nested_in_(s.self()) {
@@ -52,7 +44,10 @@ void scheduler::enter(running_thread& self) {
     const lock_guard lock(*this);
     if (threads_ == nullptr) {
         ring_error_ = 0;  // a failure of an earlier run shows again if it lasts
-        mutex_.own();
+        if (!mutex_.owned()) {
+            mutex_.move_in();
+            own_again(monotonic_now_ns());
+        }
     } else {
         meet_others(self);
     }
@@ -63,12 +58,7 @@ void scheduler::enter(running_thread& self) {
 /// Enters where another thread, or this one, is inside.
 void scheduler::meet_others(const running_thread& self) {
     if (self.nested_in_ == nullptr) {
-        if (options_.concurrency_hint == 1) {
-            throw boost::system::system_error(
-                error::wrong_thread,
-                "rung::io_context: a second thread runs a context whose "
-                "concurrency_hint is 1; make it without that hint");
-        }
+        counters_.extra_runners += options_.concurrency_hint == 1 ? 1 : 0;
         mutex_.disown();
         several_threads_ = true;
         note_events();
@@ -91,7 +81,7 @@ void scheduler::leave(running_thread& self) noexcept {
     *at = self.next_;
     bring_back(self);
     if (threads_ == nullptr || threads_->next_ == nullptr) {
-        several_threads_ = false;  // the one that remains may own the lock again; see sleep()
+        several_threads_ = false;  // the one that remains may own the lock again; see pass()
         note_events();
         if (threads_ != nullptr) {
             bring_back(*threads_);
@@ -120,7 +110,7 @@ bool scheduler::nothing_else(std::uint64_t own) noexcept {
     const lock_guard lock(*this);
     return !here.bounded_ && here.exception_ == nullptr && !eventful_ && queue_.size() <= own &&
            inbox_.idle() && !ring_->ready() && !stopped_.load(std::memory_order_relaxed) &&
-           ++since_pass_ < pass_length;
+           ++since_pass_ < pass_limit_;
 }
 
 void scheduler::count_as(unsigned n) noexcept {
@@ -221,13 +211,13 @@ void scheduler::complete_now(io_operation* op, bool speculated) noexcept {
 
 void scheduler::work_started() noexcept {
     if (mutex_.try_lock_as_owner()) {
-        add(owner_work_, 1);
+        work_.add(1);
         if (quiet_guests_.load(std::memory_order_relaxed) == quiet_guests::unlikely) {
             quiet_guests_.store(quiet_guests::possible, std::memory_order_relaxed);
         }
         mutex_.unlock_as_owner();
     } else {
-        foreign_work_.fetch_add(1, std::memory_order_relaxed);
+        work_.begin();
         if (quiet_guests_.load(std::memory_order_relaxed) != quiet_guests::ruled_out) {
             note_foreign_work();
         }
@@ -248,22 +238,15 @@ void scheduler::note_foreign_work() noexcept {
 
 void scheduler::work_finished() noexcept {
     if (mutex_.try_lock_as_owner()) {
-        add(owner_work_, -1);
+        work_.add(-1);
         mutex_.unlock_as_owner();
         return;
     }
-    // With the last work gone, `run()` returns and the context may be destroyed; so the step to zero
-    // is taken under the lock.
-    std::int64_t foreign = foreign_work_.load(std::memory_order_relaxed);
-    while (owner_work_.load(std::memory_order_relaxed) + foreign > 1) {
-        if (foreign_work_.compare_exchange_weak(foreign, foreign - 1, std::memory_order_seq_cst,
-                                                std::memory_order_relaxed)) {
-            return;
-        }
+    if (!work_.end_unless_last()) {
+        const lock_guard lock(*this);
+        work_.end();
+        wake_if_asleep();
     }
-    const lock_guard lock(*this);
-    foreign_work_.fetch_sub(1, std::memory_order_seq_cst);
-    wake_if_asleep();
 }
 
 bool scheduler::out_of_work(const running_thread* self) noexcept {
@@ -276,10 +259,7 @@ bool scheduler::out_of_work(const running_thread* self) noexcept {
         }
     }
     // Work that is given up after a post is seen given up only with the post.
-    return owner_work_.load(std::memory_order_relaxed) +
-                   foreign_work_.load(std::memory_order_seq_cst) ==
-               0 &&
-           !inbox_.filled();
+    return work_.settle() && !inbox_.filled();
 }
 
 }  // namespace rung::detail

@@ -37,6 +37,7 @@ void scheduler::wait(timer_node& t, std::int64_t deadline_ns, wait_operation* op
     }
     t.waits.push(op);
     ++waits_;
+    be_punctual();
     if (op->level_ == level::high) {
         ++urgent_waits_;
         note_events();

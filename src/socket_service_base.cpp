@@ -23,7 +23,7 @@ void socket_service_base::destroy(io_object_state& s) noexcept {
     if (!is_open(s)) {
         return;
     }
-    engine::detach(engine(), s.operations);
+    engine::detach(engine(), s.operations, engine::departure::if_noticed, s.descriptor);
     error_code ignored;
     socket_ops::close(s.descriptor, s.flags, true, ignored);
 }
@@ -31,7 +31,7 @@ void socket_service_base::destroy(io_object_state& s) noexcept {
 socket_service_base::error_code socket_service_base::close(io_object_state& s, error_code& ec) {
     ec = {};
     if (is_open(s)) {
-        engine::detach(engine(), s.operations);
+        engine::detach(engine(), s.operations, engine::departure::if_noticed, s.descriptor);
         // The descriptor is gone even where close reports an error.
         socket_ops::close(s.descriptor, s.flags, false, ec);
         s.descriptor = -1;

@@ -136,7 +136,7 @@ private:
     std::uint64_t moves_ = 0;
     bool behind_ = false;
     chunk* stock_ = nullptr;
-    std::size_t kept_ = 0;  // chunks in the stock
+    std::size_t kept_ = 0;               // chunks in the stock
     std::array<ring*, levels> wheel_{};  // made when first needed
 };
 

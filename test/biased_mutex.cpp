@@ -121,16 +121,35 @@ BOOST_AUTO_TEST_CASE(owning_twice_changes_nothing) {
     m.unlock(may_own ? held::as_owner : held::by_mutex);
 }
 
-BOOST_AUTO_TEST_CASE(another_thread_borrows_the_lock_and_the_owner_keeps_it_afterwards) {
+BOOST_AUTO_TEST_CASE(another_thread_ends_the_ownership_once) {
     biased_mutex m;
     guarded data(m);
     own(m);
-    held by{};
-    std::thread([&] { by = data.count(); }).join();
-    BOOST_TEST((by == held::by_mutex));
-    BOOST_TEST((data.count() == held::as_owner) == may_own);
-    BOOST_TEST(data.total() == 2U);
+    for (int i = 0; i < 3; ++i) {
+        held by{};
+        std::thread([&] { by = data.count(); }).join();
+        BOOST_TEST((by == held::by_mutex));
+        BOOST_TEST((data.count() == held::by_mutex));
+    }
+    BOOST_TEST(data.total() == 6U);
     BOOST_TEST(m.borrows() == (may_own ? 1U : 0U));
+    BOOST_TEST(m.visits() == 4U);  // the first was before anybody was at home
+    own(m);
+    BOOST_TEST((data.count() == held::as_owner) == may_own);
+}
+
+BOOST_AUTO_TEST_CASE(who_moves_in_is_no_visitor) {
+    biased_mutex m;
+    guarded data(m);
+    std::thread([&] {
+        data.count_and([&](held) { m.move_in(); });
+        const std::uint64_t before = m.visits();
+        data.count();
+        BOOST_TEST(m.visits() == before);
+    }).join();
+    const std::uint64_t before = m.visits();
+    data.count();
+    BOOST_TEST(m.visits() == before + 1);
 }
 
 BOOST_AUTO_TEST_CASE(another_thread_may_become_the_owner) {
@@ -234,7 +253,7 @@ BOOST_AUTO_TEST_CASE(an_owner_and_others_never_are_inside_together) {
         if (n % 4 == 0) {
             owner_counts += data.try_count() ? 1 : 0;
         } else {
-            data.count();
+            data.count_and([&](held) { m.own(); });
             ++owner_counts;
         }
     }

@@ -55,7 +55,8 @@ struct reading {
 
     void read() {
         const std::int64_t now_ns = clock.now_ns();
-        worst_ns = std::max(worst_ns, std::abs(now_ns - static_cast<std::int64_t>(machine::now_ns)));
+        worst_ns =
+            std::max(worst_ns, std::abs(now_ns - static_cast<std::int64_t>(machine::now_ns)));
         stepped_back = stepped_back || now_ns < last_ns;
         last_ns = now_ns;
     }
@@ -132,7 +133,8 @@ BOOST_AUTO_TEST_CASE(a_small_jump_makes_a_small_error_and_never_a_step_back) {
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_counter_that_changes_its_rate_is_given_up_before_the_error_is_a_millisecond) {
+BOOST_AUTO_TEST_CASE(
+    a_counter_that_changes_its_rate_is_given_up_before_the_error_is_a_millisecond) {
     for (const double factor : {0.25, 0.5, 0.9, 1.1, 2.0, 10.0}) {
         settled s;
         machine::ticks_a_ns *= factor;

@@ -105,14 +105,14 @@ BOOST_FIXTURE_TEST_CASE(a_cancel_is_forgotten_if_the_operation_ends_before_it_is
         start();
     }
     context->poll();
-    for (const std::size_t first : {1U, 2U, 0U}) {
-        asio::post(*context, [&, first] {
-            cancel();
-            s->complete(tags[first], 42);
+    asio::post(*context, [&] {
+        cancel();
+        for (const std::size_t next : {1U, 2U, 0U}) {
+            s->complete(tags[next], 42);
             s->deliver();
-        });
-    }
-    BOOST_TEST(run() == 6U);
+        }
+    });
+    BOOST_TEST(run() == 4U);
     for (const test::outcome& o : outcomes) {
         BOOST_TEST(o.completed == 1);
         BOOST_TEST(o.result == 42);

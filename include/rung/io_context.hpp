@@ -30,9 +30,10 @@ enum class backend {
 
 /// How an `io_context` is made. Every field has a usable default.
 struct io_context_options {
-    /// As for `asio::io_context`: how many threads will run the context. 1 (or one of Asio's UNSAFE
-    /// hints) promises one running thread, which lets the kernel defer its work to that thread;
-    /// others may still post and start operations.
+    /// As for `asio::io_context`: how many threads will run the context. With 1 (or one of Asio's
+    /// UNSAFE hints) the kernel's work for the loop waits until that enters the kernel. Others may
+    /// still post and start operations; a second thread may run the context, too, but then one that
+    /// computes holds up what it started. See `statistics::extra_runners`.
     int concurrency_hint = -1;
     /// The backend. Unset: io_uring.
     std::optional<rung::backend> backend{};
@@ -111,9 +112,8 @@ public:
 
     /// Runs handlers until the context is stopped or out of work; gives their number. An exception
     /// from a handler leaves it, and it may be called again.
-    /// Errors: `system_error` with `rung::error::wrong_thread` where the concurrency hint was 1 and
-    /// a second thread calls while one is running, and with `rung::error::forked` in the child of a
-    /// fork that the context was not notified of: it cannot use its parent's ring.
+    /// Errors: `system_error` with `rung::error::forked` in the child of a fork that the context was
+    /// not notified of: it cannot use its parent's ring.
     count_type run();
     /// As `run()`, for at most that long.
     template <class Rep, class Period>

@@ -41,6 +41,9 @@ struct statistics {
     /// Operations started again because the kernel ended them early (the thread that had submitted
     /// them exited, a signal, a descriptor in non-blocking mode).
     std::uint64_t restarts = 0;
+    /// Times that a thread entered `run()` or its like beside another one although
+    /// `io_context_options::concurrency_hint` was 1.
+    std::uint64_t extra_runners = 0;
     /// Timers waiting now.
     std::uint64_t timers = 0;
     /// Times that another thread took the engine's lock from the thread that owned it.

@@ -17,7 +17,6 @@ namespace test {
 using rung::detail::timer_node;
 using rung::detail::timers;
 
-
 inline constexpr std::int64_t second = 1'000'000'000;
 inline constexpr std::int64_t year = 365 * 24 * 3'600 * second;
 
@@ -133,8 +132,8 @@ public:
 private:
     std::unique_ptr<timer_node> new_node() const {
         auto node = std::make_unique<timer_node>();
-        node->of = of_disarmed_ == entries::stay ? timer_node::kind::repeated
-                                              : timer_node::kind::single;
+        node->of =
+            of_disarmed_ == entries::stay ? timer_node::kind::repeated : timer_node::kind::single;
         return node;
     }
 

@@ -7,14 +7,16 @@
 
 namespace rung::detail {
 
-/// A mutex that costs its owner two plain stores and three loads.
+/// A mutex that costs its owner two plain stores and four loads.
 ///
-/// One thread may own it, for as long as no other wants to. The owner announces that it is inside
-/// and looks whether it still is the owner; another thread takes the real mutex, revokes the
-/// ownership, and makes every running thread of the process pass a full barrier (`membarrier`, Linux
-/// 4.14), after which either the owner has seen the revocation or the announcement is visible. So
-/// the cost of ordering falls on the other thread alone. Where `membarrier` is refused, and under
-/// ThreadSanitizer, which cannot see it, nobody owns the mutex and it is a plain one.
+/// One thread may own it, until another one locks it. The owner announces that it is inside and looks
+/// whether it still is the owner; another thread takes the real mutex, revokes the ownership, and
+/// makes every running thread of the process pass a full barrier (`membarrier`, Linux 4.14), after
+/// which either the owner has seen the revocation or the announcement is visible. So the cost of
+/// ordering falls on the other thread alone. A barrier interrupts every core that runs the process,
+/// which takes from 0.3 µs to 50 µs on virtual ones; so the mutex then stays a plain one, until
+/// `own()` is called again. Where `membarrier` is refused, and under ThreadSanitizer, which cannot see
+/// it, nobody owns the mutex.
 /// Source: D. Dice, H. Huang and M. Yang, "Asymmetric Dekker Synchronization", 2001.
 ///
 /// A thread announces itself in one place for all mutexes of a `Kind`, and so holds one of them at
@@ -48,24 +50,29 @@ public:
             return false;
         }
         here->inside.store(1, std::memory_order_relaxed);
-        std::atomic_signal_fence(std::memory_order_seq_cst);  // pairs with lock_mutex's membarrier
+        std::atomic_signal_fence(std::memory_order_seq_cst);  // pairs with lock_mutex's barrier
         if (owner_.load(std::memory_order_acquire) == here) [[likely]] {  // pairs with unlock_mutex
             return true;
         }
-        here->inside.store(0, std::memory_order_release);  // pairs with the wait in lock_mutex()
+        leave(here);
         return false;
     }
-    void unlock_as_owner() noexcept {
-        this_cell_->inside.store(0, std::memory_order_release);  // pairs with the wait likewise
-    }
+    void unlock_as_owner() noexcept { leave(this_cell_); }
 
-    /// Makes the calling thread, which holds the lock, the owner. Without effect where there can be
-    /// none, or where it is the owner already.
+    /// Makes the calling thread, which holds the lock, the owner once it has unlocked. Without effect
+    /// where there can be none, or where it is the owner already.
     void own() noexcept;
     /// Leaves the mutex without owner. The caller holds the lock by the mutex.
-    void disown() noexcept { lender_ = nobody(); }
+    void disown() noexcept { next_owner_ = nobody(); }
+    /// Whether a thread owns the mutex. Read under the lock.
+    bool owned() const noexcept { return owner_.load(std::memory_order_relaxed) != nobody(); }
 
-    /// Times that a thread took the lock while another owned it. Read under the lock.
+    /// From now on the calling thread, which holds the lock, is no visitor.
+    void move_in() noexcept;
+    /// How often a thread has locked it that neither moved in last nor became the owner last. Read
+    /// under the lock.
+    std::uint64_t visits() const noexcept { return visits_; }
+    /// How often that thread had to end an ownership for it. Read under the lock.
     std::uint64_t borrows() const noexcept { return borrows_; }
 
     /// The mutex itself, for a condition variable. Only while it is held `by_mutex`.
@@ -76,7 +83,8 @@ private:
     /// the thread's end; then another thread may get it, and with it what the first one owned.
     struct alignas(64) cell {
         std::atomic<std::uint32_t> inside{0};
-        cell* next = nullptr;  // in the pool of cells without a thread
+        std::atomic<std::uint32_t> sleepers{0};  // on `inside`
+        cell* next = nullptr;                    // in the pool of cells without a thread
     };
     struct cell_pool;
     struct cell_return;
@@ -84,15 +92,29 @@ private:
     /// What `owner_` is while there is none; no thread's cell.
     static cell* nobody() noexcept { return &nobody_; }
     static bool claim_cell() noexcept;
+
+    /// Touches the cell alone: whoever waits for this may destroy the mutex.
+    static void leave(cell* here) noexcept {
+        here->inside.store(0, std::memory_order_release);     // pairs with await_exit()
+        std::atomic_signal_fence(std::memory_order_seq_cst);  // pairs with await_exit's barrier
+        if (here->sleepers.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+            wake_sleepers(here);
+        }
+    }
+    static void wake_sleepers(cell* here) noexcept;
+    static void await_exit(cell* owner) noexcept;
     void lock_mutex() noexcept;
     void unlock_mutex() noexcept;
 
     static constinit thread_local cell* this_cell_ [[gnu::tls_model("initial-exec")]];
     static constinit cell nobody_;
 
-    std::atomic<cell*> owner_{nobody()};  // written under mutex_, or by the owner inside
-    cell* lender_ = nobody();             // guarded by mutex_: whom unlock_mutex makes the owner
-    std::uint64_t borrows_ = 0;           // guarded by mutex_
+    std::atomic<cell*> owner_{nobody()};  // written under mutex_ while there is none
+    // Guarded by mutex_.
+    cell* next_owner_ = nobody();  // from unlock_mutex() on
+    cell* home_ = nobody();        // whose locks are no visits
+    std::uint64_t visits_ = 0;
+    std::uint64_t borrows_ = 0;
     std::mutex mutex_;
 };
 

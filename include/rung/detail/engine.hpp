@@ -49,9 +49,17 @@ void complete_now(scheduler& s, io_operation* op, bool speculated) noexcept;
 /// Asks for the end of every operation on the list. They complete with `operation_aborted`.
 void cancel_all(scheduler& s, io_list& list) noexcept;
 
-/// Cancels as `cancel_all` does and takes the operations off the list. When it returns on a thread
-/// of the loop, the kernel has let go of the descriptor and of their buffers.
-void detach(scheduler& s, io_list& list) noexcept;
+/// Whether a thread outside the loop waits until the kernel has let go of a file, for which the loop's
+/// thread has to pass through the kernel.
+enum class departure : std::uint8_t {
+    awaited,
+    if_noticed,  ///< where others would notice: a socket keeps its name bound for so long
+};
+
+/// Cancels as `cancel_all` does and takes the operations off the list. When it returns, no entry names
+/// the descriptor; and the kernel has let go of its file, always so on a thread of the loop.
+void detach(scheduler& s, io_list& list, departure d = departure::awaited,
+            int socket = -1) noexcept;
 
 /// Moves the operations of one object to another.
 void move_list(scheduler& s, io_list& to, io_list& from) noexcept;

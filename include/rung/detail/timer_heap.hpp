@@ -50,9 +50,7 @@ public:
     }
 
     /// Moves a timer of the heap up to an earlier key.
-    void bring_forward(timer_node& t, Key key) noexcept {
-        sift_up(t.index, {std::move(key), &t});
-    }
+    void bring_forward(timer_node& t, Key key) noexcept { sift_up(t.index, {std::move(key), &t}); }
 
     /// Puts `to` in the place of `from`. The caller copies the index.
     void replace(std::size_t i, timer_node& to) noexcept { entries_[i].timer = &to; }

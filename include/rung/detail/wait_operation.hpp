@@ -45,7 +45,7 @@ struct timer_node {
     place at = place::none;
     std::uint8_t wheel_level = 0;
     std::uint8_t slot = 0;
-    bool armed = false;  // it is to expire; else its entry, if any, has been left behind
+    bool armed = false;      // it is to expire; else its entry, if any, has been left behind
     kind of = kind::single;  // constant
     bool urgent = false;     // it stands among the urgent ones
 };
