@@ -80,7 +80,8 @@ void timers::take_entry(timer_node& t) noexcept {
 }
 
 void timers::replace(timer_node& from, timer_node& to) noexcept {
-    to.at = std::exchange(from.at, timer_node::place::none);
+    to.at = static_cast<timer_node::place>(from.at);
+    from.at = timer_node::place::none;
     to.armed = std::exchange(from.armed, false);
     to.wheel_level = from.wheel_level;
     to.slot = from.slot;

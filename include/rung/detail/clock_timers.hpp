@@ -95,7 +95,8 @@ public:
         heap_.remove(t);
     }
     void replace(timer_node& from, timer_node& to) noexcept override {
-        to.at = std::exchange(from.at, timer_node::place::none);
+        to.at = static_cast<timer_node::place>(from.at);
+        from.at = timer_node::place::none;
         to.armed = std::exchange(from.armed, false);
         to.index = from.index;
         heap_.replace(to.index, to);

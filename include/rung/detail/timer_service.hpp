@@ -24,14 +24,12 @@ public:
 /// What a native timer of CLOCK_MONOTONIC consists of.
 struct steady_timer_data : timer_node {
     bool may_have_waits = false;
-    bool was_armed = false;  // the engine may know of it
 };
 
 /// What a native timer of another clock consists of.
 template <class Traits>
 struct clock_timer_data : clock_timers_of<Traits>::timer {
     bool may_have_waits = false;
-    bool was_armed = false;
 };
 
 /// The native implementation behind Asio's waitable timers of one clock.
@@ -67,7 +65,7 @@ public:
         }
     }
     void destroy(implementation_type& t) noexcept {
-        if (std::exchange(t.was_armed, false)) {
+        if (std::exchange(t.may_have_waits, false) || t.at != timer_node::place::none) {
             engine::remove_timer(*engine_, t);
         }
     }
@@ -82,7 +80,6 @@ public:
     void move_assign(implementation_type& to, timer_service& from_service,
                      implementation_type& from) noexcept {
         destroy(to);
-        to.may_have_waits = false;
         from_service.take(to, from);
     }
 
@@ -131,7 +128,6 @@ public:
         auto* const op = make_handler_operation<timer_core>(handler, ex);
         BOOST_ASIO_HANDLER_CREATION((context(), *op, "deadline_timer", &t, 0, "async_wait"));
         t.may_have_waits = true;
-        t.was_armed = true;
         engine::wait(*engine_, t, t.deadline_ns, op, link);
     }
 
@@ -159,7 +155,6 @@ private:
         set_expiry(to, expiry(from));  // before the move, after which the loop may look at it
         if (from.may_have_waits) {
             engine::move_timer(*engine_, to, from);
-            to.was_armed = true;
         }
         set_expiry(from, time_type());
         to.may_have_waits = std::exchange(from.may_have_waits, false);

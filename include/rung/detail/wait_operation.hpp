@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <boost/asio/error.hpp>
 #include <cstdint>
 #include <rung/detail/cancel_link.hpp>
@@ -28,6 +29,20 @@ protected:
 struct timer_node {
     /// Where the node has an entry: nowhere, in a heap, or in a slot of the wheel.
     enum class place : std::uint8_t { none, heap, wheel };
+    /// Read without the lock when the timer is destroyed: a timer without an entry is not known to the
+    /// engine, which may be gone by then.
+    class atomic_place {
+    public:
+        // Acquire pairs with release: once there is no entry, the engine has done with the node.
+        operator place() const noexcept { return value_.load(std::memory_order_acquire); }
+        atomic_place& operator=(place p) noexcept {
+            value_.store(p, std::memory_order_release);
+            return *this;
+        }
+
+    private:
+        std::atomic<place> value_{place::none};
+    };
     enum class kind : std::uint8_t {
         single,    // disarmed, it has no entry
         repeated,  // its entry may stay until time reaches it; it is removed before it is destroyed
@@ -42,7 +57,7 @@ struct timer_node {
         std::uint32_t index;           // in a heap
     };
     intrusive_queue<operation> waits;
-    place at = place::none;
+    atomic_place at;
     std::uint8_t wheel_level = 0;
     std::uint8_t slot = 0;
     bool armed = false;      // it is to expire; else its entry, if any, has been left behind
