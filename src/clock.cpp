@@ -1,7 +1,10 @@
-#include <algorithm>
-#include <ctime>
-#include <limits>
+#include <atomic>
+#include <fstream>
 #include <rung/clock.hpp>
+#include <rung/detail/monotonic.hpp>
+#include <string>
+
+#include "counter_clock.hpp"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -10,17 +13,9 @@
 
 namespace rung {
 
-namespace {
-
-std::int64_t monotonic_ns() noexcept {
-    timespec t{};
-    ::clock_gettime(CLOCK_MONOTONIC, &t);
-    return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
-}
-
 #if defined(__x86_64__)
 
-std::uint64_t ticks() noexcept { return __rdtsc(); }
+namespace {
 
 /// Whether the counter runs at one rate in every power state.
 bool invariant_counter() noexcept {
@@ -31,88 +26,54 @@ bool invariant_counter() noexcept {
     return __get_cpuid(0x80000007, &a, &b, &c, &d) != 0 && (d & (1U << 8)) != 0;
 }
 
-/// A moment read from both clocks.
-struct moment {
-    std::uint64_t ticks;
-    std::int64_t ns;
-};
+/// Whether the kernel itself tells the time by the counter, which it watches. Where another machine
+/// is beneath, it may know better.
+bool kernel_uses_counter() noexcept {
+    try {
+        std::ifstream file("/sys/devices/system/clocksource/clocksource0/current_clocksource");
+        std::string name;
+        return file >> name && name == "tsc";
+    } catch (...) {
+        return false;
+    }
+}
 
-moment read_both() noexcept {
-    // A thread that is preempted between the two readings gives a wrong pair, and a wide one.
-    constexpr int tries = 3;
-    moment best{};
-    std::uint64_t narrowest = std::numeric_limits<std::uint64_t>::max();
-    for (int i = 0; i < tries; ++i) {
-        const std::uint64_t before = ticks();
-        const std::int64_t ns = monotonic_ns();
-        const std::uint64_t width = ticks() - before;
-        if (width < narrowest) {
-            narrowest = width;
-            best = {before + width / 2, ns};
+/// The time-stamp counter, as `counter_clock` wants it.
+struct time_stamp_counter {
+    static std::uint64_t ticks() noexcept { return __rdtsc(); }
+    static std::int64_t monotonic_ns() noexcept { return detail::monotonic_now_ns(); }
+    static bool trusted() noexcept {
+        trust now = state.load(std::memory_order_relaxed);
+        if (now == trust::unknown) [[unlikely]] {
+            const trust found =
+                invariant_counter() && kernel_uses_counter() ? trust::trusted : trust::distrusted;
+            // Unless another thread has lost its trust meanwhile.
+            if (state.compare_exchange_strong(now, found, std::memory_order_relaxed)) {
+                now = found;
+            }
         }
+        return now == trust::trusted;
     }
-    return best;
-}
+    static void distrust() noexcept { state.store(trust::distrusted, std::memory_order_relaxed); }
 
-const bool counter_usable = invariant_counter();
-const moment process_start = read_both();
-
-// Long enough that the error of the two readings of `process_start` is below 10 ppm.
-constexpr std::int64_t calibration_ns = 10'000'000;
-// How long a thread extrapolates from its anchor: at 10 ppm, 10 ns of error.
-constexpr std::int64_t anchor_ns = 1'000'000;
-constexpr unsigned scale_bits = 32;
-
-/// A thread's extrapolation of CLOCK_MONOTONIC. Without a scale every reading is a system clock's.
-struct thread_anchor {
-    std::uint64_t ticks;
-    std::uint64_t span;   // in ticks, for which the anchor holds
-    std::uint64_t scale;  // nanoseconds a tick, times 2^scale_bits
-    std::int64_t ns;
+private:
+    enum class trust : unsigned char { unknown, trusted, distrusted };
+    static constinit std::atomic<trust> state;
 };
 
-constinit thread_local thread_anchor anchor{};
+constinit std::atomic<time_stamp_counter::trust> time_stamp_counter::state{trust::unknown};
 
-std::int64_t anchor_again() noexcept {
-    const moment now = read_both();
-    const std::int64_t elapsed_ns = now.ns - process_start.ns;
-    if (!counter_usable || elapsed_ns < calibration_ns) {
-        return now.ns;
-    }
-    const double ns_a_tick =
-        static_cast<double>(elapsed_ns) / static_cast<double>(now.ticks - process_start.ticks);
-    // Where the last extrapolation ran ahead, time must not step back, and goes on more slowly
-    // until the clocks meet again.
-    const std::int64_t last =
-        anchor.ns + static_cast<std::int64_t>((anchor.span * anchor.scale) >> scale_bits);
-    const std::int64_t ahead_ns = anchor.scale != 0 ? std::max<std::int64_t>(last - now.ns, 0) : 0;
-    const double pace =
-        1 - static_cast<double>(std::min(ahead_ns, anchor_ns / 2)) / static_cast<double>(anchor_ns);
-    anchor = {now.ticks, static_cast<std::uint64_t>(anchor_ns / ns_a_tick),
-              static_cast<std::uint64_t>(ns_a_tick * pace * (std::uint64_t{1} << scale_bits)),
-              now.ns + ahead_ns};
-    return anchor.ns;
-}
-
-#endif
+constinit thread_local detail::counter_clock<time_stamp_counter> reader;
 
 }  // namespace
 
-#if defined(__x86_64__)
+std::int64_t clock::now_ns() noexcept { return reader.now_ns(); }
 
-std::int64_t clock::now_ns() noexcept {
-    const std::uint64_t passed = ticks() - anchor.ticks;
-    if (passed < anchor.span) [[likely]] {
-        return anchor.ns + static_cast<std::int64_t>((passed * anchor.scale) >> scale_bits);
-    }
-    return anchor_again();
-}
-
-bool clock::uses_time_stamp_counter() noexcept { return counter_usable; }
+bool clock::uses_time_stamp_counter() noexcept { return time_stamp_counter::trusted(); }
 
 #else
 
-std::int64_t clock::now_ns() noexcept { return monotonic_ns(); }
+std::int64_t clock::now_ns() noexcept { return detail::monotonic_now_ns(); }
 
 bool clock::uses_time_stamp_counter() noexcept { return false; }
 

@@ -54,6 +54,8 @@ std::size_t cancel_waits(scheduler& s, timer_node& timer, std::size_t limit) noe
 
 void cancel_wait(cancel_link& link) noexcept { link.engine->cancel_wait(link); }
 
+void remove_timer(scheduler& s, timer_node& timer) noexcept { s.remove_timer(timer); }
+
 void move_timer(scheduler& s, timer_node& to, timer_node& from) noexcept { s.move_timer(to, from); }
 
 }  // namespace rung::detail::engine

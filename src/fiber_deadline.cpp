@@ -52,7 +52,7 @@ void fiber_alarm::finish(operation* base, action what) {
             self->ended_(*self, outcome::destroyed);
         }
     } else if (!self->owner_.send_home(self)) {
-        self->ended_(*self, self->aborted ? outcome::stopped : outcome::expired);
+        self->ended_(*self, self->aborted() ? outcome::stopped : outcome::expired);
     }
 }
 

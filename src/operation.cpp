@@ -4,8 +4,8 @@
 #include <boost/system/errc.hpp>
 #include <boost/system/system_error.hpp>
 #include <mutex>
-#include <rung/clock.hpp>
 #include <rung/detail/intrusive_queue.hpp>
+#include <rung/detail/monotonic.hpp>
 #include <rung/detail/operation_core.hpp>
 #include <rung/detail/thread_state.hpp>
 #include <rung/error.hpp>
@@ -255,7 +255,7 @@ bool operation_core::wait(std::int64_t deadline_ns, std::int64_t spin_ns) const 
             "on another thread");
     }
     if (spin_ns > 0) {
-        const std::int64_t until_ns = std::min(deadline_ns, clock::now_ns() + spin_ns);
+        const std::int64_t until_ns = std::min(deadline_ns, detail::monotonic_now_ns() + spin_ns);
         constexpr int looks = 64;  // at the state for one at the clock
         do {
             for (int i = 0; i < looks; ++i) {
@@ -263,7 +263,7 @@ bool operation_core::wait(std::int64_t deadline_ns, std::int64_t spin_ns) const 
                     return true;
                 }
             }
-        } while (clock::now_ns() < until_ns);
+        } while (detail::monotonic_now_ns() < until_ns);
     }
     std::uint64_t word = word_.load(std::memory_order_acquire);
     while (!is_final(state_of(word))) {

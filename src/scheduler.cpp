@@ -111,7 +111,7 @@ rung::statistics scheduler::statistics() noexcept {
     s.completion_overflows = ring_->overflows();
     s.restarts = counters_.restarts;
     s.extra_runners = counters_.extra_runners;
-    s.timers = timers_.size();
+    s.timers = armed_timers();
     s.lock_borrows = mutex_.borrows();
     s.guest_thread = guest_thread_;
     s.handler_time_ns = counters_.handler_time_ns;
@@ -170,12 +170,7 @@ void scheduler::destroy_handlers() noexcept {
             const lock_guard lock(*this);
             drain_inbox();
             if (queue_.empty()) {
-                if (timer_node* const t = timers_.any()) {
-                    timers_.disarm(*t);
-                    while (operation* const wait = t->waits.pop()) {
-                        finish_wait(static_cast<wait_operation*>(wait), true);
-                    }
-                }
+                cancel_timers();
                 for (auto& waiting : pending_) {
                     for (io_operation* p = waiting.front(); p != nullptr;
                          p = static_cast<io_operation*>(p->next_)) {

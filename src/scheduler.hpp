@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <condition_variable>
@@ -27,6 +28,7 @@
 
 namespace rung::detail {
 
+class clock_timers;
 class guest_events;
 class running_thread;
 
@@ -96,6 +98,7 @@ public:
     void wait(timer_node& t, std::int64_t deadline_ns, wait_operation* op, cancel_link* link);
     std::size_t cancel_waits(timer_node& t, std::size_t limit) noexcept;
     void cancel_wait(cancel_link& link) noexcept;
+    void remove_timer(timer_node& t) noexcept;
     void move_timer(timer_node& to, timer_node& from) noexcept;
 
 private:
@@ -147,6 +150,26 @@ private:
     void leave(running_thread& self) noexcept;
     void bring_back(running_thread& t) noexcept;
 
+    // scheduler_timers.cpp
+    timers& timers_of(const timer_node& t) noexcept { return t.urgent ? urgent_timers_ : timers_; }
+    void arm(timer_node& t, std::int64_t deadline_ns, bool urgent);
+    void arm_node(timer_node& node) noexcept;
+    void look_again(clock_timers& c) noexcept;
+    void disarm(timer_node& t, bool gone) noexcept;
+    void finish_wait(wait_operation* op, bool aborted) noexcept;
+    std::size_t finish_waits(timer_node& t, bool aborted, std::size_t limit) noexcept;
+    void fire(timers& from, std::int64_t now_ns) noexcept;
+    void fire(clock_timers& c) noexcept;
+    void fire_urgent_timers(std::int64_t now_ns) noexcept;
+    void cancel_timers() noexcept;
+    std::size_t armed_timers() const noexcept;
+    bool timers_behind() const noexcept {
+        return (waits_ != 0 && timers_.behind()) || (urgent_waits_ != 0 && urgent_timers_.behind());
+    }
+    std::int64_t next_timer_ns() const noexcept {
+        return std::min(timers_.next_ns(), urgent_timers_.next_ns());
+    }
+
     // scheduler_cancel.cpp
     void cancel_locked(io_operation* op) noexcept;
     void flush_cancels() noexcept;
@@ -173,7 +196,6 @@ private:
     static io_operation* newest_transfer(const io_list& list, bool receives) noexcept;
     void add_pending(io_operation* op) noexcept;
     void queue_entry(io_operation* op) noexcept;
-    void finish_wait(wait_operation* op, bool aborted) noexcept;
     void cancel_everything() noexcept;
     void cancel_in_kernel() noexcept;
     void await_kernel() noexcept;
@@ -230,6 +252,10 @@ private:
     io_operation* cancels_ = nullptr;    // in the kernel, to be cancelled there
     std::size_t cancelled_pending_ = 0;  // in pending_, to be finished
     timers timers_;
+    timers urgent_timers_;                         // those with a wait of level high
+    std::int64_t next_urgent_ns_ = timers::never;  // none of these is due before
+    std::size_t clock_timers_ = 0;                 // timers of other clocks
+    std::size_t looks_ = 0;                        // such clocks with timers
     work_count work_;
     std::int64_t pass_began_ns_ = 0;  // 0: not known
     ownership_backoff backoff_;

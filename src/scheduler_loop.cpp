@@ -1,7 +1,7 @@
 /// The loop: which handler runs next.
 
 #include <algorithm>
-#include <array>
+#include <rung/detail/monotonic.hpp>
 #include <rung/trace.hpp>
 #include <utility>
 
@@ -108,7 +108,7 @@ std::size_t scheduler::run(std::int64_t deadline_ns, std::size_t limit) {
     self.bounded_ = timed || limit != unlimited;
     while (n < limit && run_next(self, deadline_ns)) {
         n += self.aftermath();
-        if (timed && clock::now_ns() >= deadline_ns) {
+        if (timed && monotonic_now_ns() >= deadline_ns) {
             break;
         }
     }
@@ -147,8 +147,11 @@ void scheduler::look_around(lock_guard& lock) noexcept {
         submit();
         reap();
     }
-    if (urgent_waits_ != 0) {
-        fire_timers(clock::now_ns());
+    if (urgent_waits_ != 0 && coarse_now_ns() >= next_urgent_ns_ - coarse_lag_ns) {
+        const std::int64_t now_ns = monotonic_now_ns();
+        if (now_ns >= next_urgent_ns_) {
+            fire_urgent_timers(now_ns);
+        }
     }
     if (several_threads_ && leader_ != nullptr) {
         submit_pending();  // nobody else would until the sleeper wakes
@@ -183,7 +186,7 @@ void scheduler::begin_pass() noexcept {
     punctual_ = waits_ != 0 || in_flight_ != 0 || guests_ != nullptr;
     const bool lent = !several_threads_ && !mutex_.owned();
     if (waits_ != 0 || lent || (punctual_ && queue_.size() > 1)) {
-        const std::int64_t now_ns = clock::now_ns();
+        const std::int64_t now_ns = monotonic_now_ns();
         if (waits_ != 0) {
             fire_timers(now_ns);
         }
@@ -242,40 +245,19 @@ void scheduler::drain_inbox() noexcept {
 }
 
 void scheduler::fire_timers(std::int64_t now_ns) noexcept {
-    // The rest has its turn after these handlers, which find their timers still in the cache. What
-    // has been asked of memory for all of them arrives while the first are seen to.
-    constexpr std::size_t most = 64;
-    std::array<timer_node*, most> due;
-    std::size_t n = 0;
-    while (n < most) {
-        timer_node* const t = timers_.expire(now_ns);
-        if (t == nullptr) {
-            break;
-        }
-        __builtin_prefetch(t);
-        due[n++] = t;
+    if (urgent_waits_ != 0) {
+        fire_urgent_timers(now_ns);
     }
-    for (std::size_t i = 0; i < n; ++i) {
-        __builtin_prefetch(due[i]->waits.front(), 1);
-    }
-    for (std::size_t i = 0; i < n; ++i) {
-        timer_node& t = *due[i];
-        if (t.recheck != nullptr) {
-            const std::int64_t deadline_ns = t.recheck(t);
-            if (deadline_ns > now_ns) {
-                t.deadline_ns = deadline_ns;
-                timers_.arm(t);
-                continue;
-            }
-        }
-        while (operation* const op = t.waits.pop()) {
-            finish_wait(static_cast<wait_operation*>(op), false);
-        }
-    }
+    fire(timers_, now_ns);
 }
 
 bool scheduler::poll_ring(lock_guard& lock) noexcept {
     pass(lock);
+    while (queue_.empty() && timers_behind()) {
+        lock.unlock();
+        lock.lock();
+        fire_timers(monotonic_now_ns());
+    }
     if (inbox_.filled()) {
         drain_inbox();
     }

@@ -1,6 +1,7 @@
 /// What a thread does that has no handler to run: it tries what waits, spins, sleeps.
 
 #include <algorithm>
+#include <rung/detail/monotonic.hpp>
 
 #include "futex.hpp"
 #include "guest_events.hpp"
@@ -40,9 +41,9 @@ bool scheduler::await_work(running_thread& self, lock_guard& lock, std::int64_t 
     std::int64_t until_ns = deadline_ns;
     std::int64_t now_ns = 0;
     if (waits_ != 0 || deadline_ns != forever) {
-        now_ns = clock::now_ns();
+        now_ns = monotonic_now_ns();
         fire_timers(now_ns);
-        until_ns = std::min(until_ns, timers_.next_ns());
+        until_ns = std::min(until_ns, next_timer_ns());
     }
     if (!queue_.empty()) {
         return true;
@@ -61,7 +62,7 @@ bool scheduler::await_work(running_thread& self, lock_guard& lock, std::int64_t 
 /// Lets others have the lock for a moment, instead of sleeping. False if that has gone on for long
 /// enough.
 bool scheduler::spin(running_thread& self, lock_guard& lock, std::int64_t& idle_since_ns) noexcept {
-    const std::int64_t now_ns = clock::now_ns();
+    const std::int64_t now_ns = monotonic_now_ns();
     if (idle_since_ns == 0) {
         idle_since_ns = now_ns;
     }

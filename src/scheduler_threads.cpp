@@ -3,6 +3,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include <boost/asio/multiple_exceptions.hpp>
+#include <rung/detail/monotonic.hpp>
 #include <rung/error.hpp>
 
 #include "futex.hpp"
@@ -45,7 +46,7 @@ void scheduler::enter(running_thread& self) {
         ring_error_ = 0;  // a failure of an earlier run shows again if it lasts
         if (!mutex_.owned()) {
             mutex_.move_in();
-            own_again(clock::now_ns());
+            own_again(monotonic_now_ns());
         }
     } else {
         meet_others(self);

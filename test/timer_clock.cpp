@@ -43,6 +43,22 @@ struct coarse_clock {
     }
 };
 
+/// A clock that may be set, and counts how often it is read.
+struct settable_clock {
+    using duration = std::chrono::nanoseconds;
+    using rep = duration::rep;
+    using period = duration::period;
+    using time_point = std::chrono::time_point<settable_clock>;
+    static constexpr bool is_steady = false;
+    static inline std::atomic<rep> offset_ns{0};
+    static inline std::atomic<int> readings{0};
+    static time_point now() noexcept {
+        ++readings;
+        return time_point(std::chrono::steady_clock::now().time_since_epoch() +
+                          duration(offset_ns));
+    }
+};
+
 namespace {
 
 RUNG_RIVAL_CASE(a_clock_with_wait_traits_decides_when_its_timers_expire) {
@@ -99,6 +115,66 @@ RUNG_RIVAL_CASE(a_coarse_clock_is_not_early_either) {
     loop.run();
     BOOST_TEST(o == done());
     BOOST_TEST((called_at >= t.expiry()));
+}
+
+RUNG_RIVAL_CASE(a_thousand_idle_timers_of_a_clock_are_one_look_at_it_now_and_then) {
+    using timer = typename Loop::template timer_of<settable_clock>;
+    std::vector<timer> timers;
+    int aborted = 0;
+    for (int i = 0; i < 1'000; ++i) {
+        timers.emplace_back(loop.context(), std::chrono::hours(1) + std::chrono::seconds(i));
+        timers.back().async_wait(
+            [&](error_code ec) { aborted += ec == error::operation_aborted ? 1 : 0; });
+    }
+    loop.context().restart();
+    loop.context().run_for(10ms);
+    settable_clock::readings = 0;
+    loop.context().run_for(2'100ms);
+    BOOST_TEST(settable_clock::readings <= 20);
+    timers.clear();
+    loop.run();
+    BOOST_TEST(aborted == 1'000);
+}
+
+RUNG_RIVAL_CASE(one_look_at_a_clock_that_was_set_finds_every_timer_that_is_due) {
+    using timer = typename Loop::template timer_of<settable_clock>;
+    timer far(loop.context(), std::chrono::hours(1));
+    timer near(loop.context(), 20ms);
+    timer farther(loop.context(), std::chrono::hours(5));
+    outcome f, n, o;
+    far.async_wait(into(f));
+    near.async_wait(into(n));
+    farther.async_wait(into(o));
+    settable_clock::offset_ns += std::chrono::nanoseconds(2h).count();
+    loop.context().restart();
+    // Stock looks when the first timer was to expire, and so do we at the latest.
+    loop.context().run_for(500ms);
+    BOOST_TEST(f == done());
+    BOOST_TEST(n == done());
+    BOOST_TEST(o == outcome{});
+    settable_clock::offset_ns += std::chrono::nanoseconds(5h).count();
+    farther.cancel();
+    loop.run();
+    BOOST_TEST(o == failed(error::operation_aborted));
+}
+
+RUNG_RIVAL_CASE(timers_of_a_clock_are_moved_replaced_cancelled_and_destroyed) {
+    using timer = typename Loop::template timer_of<settable_clock>;
+    std::vector<timer> timers;
+    std::vector<outcome> o(40);
+    for (std::size_t i = 0; i < o.size(); ++i) {  // moves them as it grows
+        timers.emplace_back(loop.context(), std::chrono::milliseconds((i * 7) % 20));
+        timers.back().async_wait(into(o[i]));
+    }
+    timers[3] = std::move(timers[30]);
+    timers[5] = timer(loop.context());
+    timers[7].cancel();
+    timers.erase(timers.begin() + 20, timers.begin() + 25);
+    loop.run();
+    for (std::size_t i = 0; i < o.size(); ++i) {
+        const bool aborted = i == 3 || i == 5 || i == 7 || (i >= 20 && i < 25);
+        BOOST_TEST((o[i] == (aborted ? failed(error::operation_aborted) : done())));
+    }
 }
 
 RUNG_RIVAL_CASE(timers_of_several_clocks_wait_side_by_side) {

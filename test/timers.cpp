@@ -1,146 +1,22 @@
 #include "timers.hpp"
 
-#include <algorithm>
 #include <boost/test/unit_test.hpp>
-#include <chrono>
 #include <cstdint>
 #include <limits>
-#include <map>
-#include <memory>
 #include <random>
 #include <vector>
 
 #include "allocations.hpp"
+#include "checked_timers.hpp"
 
-using rung::detail::timer_node;
-using rung::detail::timers;
+using namespace test;
 
 namespace {
 
-constexpr std::int64_t second = 1'000'000'000;
-constexpr std::int64_t year = 365 * 24 * 3'600 * second;
-
-void arm(timers& t, timer_node& n, std::int64_t deadline_ns) {
-    n.deadline_ns = deadline_ns;
-    t.reserve();
-    t.arm(n);
-}
-
-/// Timers with a multimap beside them that says what they have to do.
-class checked_timers {
-public:
-    using model_type = std::multimap<std::int64_t, timer_node*>;
-
-    explicit checked_timers(std::size_t n) : nodes_(n), place_(n), armed_(n) {
-        for (std::size_t i = 0; i < n; ++i) {
-            nodes_[i] = std::make_unique<timer_node>();
-        }
-    }
-
-    std::size_t size() const { return nodes_.size(); }
-    bool armed(std::size_t i) const { return armed_[i]; }
-    std::int64_t earliest() const { return model_.empty() ? timers::never : model_.begin()->first; }
-
-    /// Without `memory`, what arming would like to allocate is not to be had.
-    void arm(std::size_t i, std::int64_t deadline_ns, bool memory = true) {
-        nodes_[i]->deadline_ns = deadline_ns;
-        timers_.reserve();
-        test::fail_allocation(memory ? 0 : 1);
-        timers_.arm(*nodes_[i]);
-        test::fail_allocation(0);
-        place_[i] = model_.emplace(deadline_ns, nodes_[i].get());
-        armed_[i] = true;
-    }
-
-    void disarm(std::size_t i) {
-        timers_.disarm(*nodes_[i]);
-        if (armed_[i]) {
-            model_.erase(place_[i]);
-            armed_[i] = false;
-        }
-    }
-
-    /// A new node takes the place of an old one, which is then gone.
-    void replace(std::size_t i) {
-        auto other = std::make_unique<timer_node>();
-        other->deadline_ns = nodes_[i]->deadline_ns;
-        timers_.replace(*nodes_[i], *other);
-        nodes_[i] = std::move(other);
-        if (armed_[i]) {
-            place_[i]->second = nodes_[i].get();
-        }
-    }
-
-    /// Expires everything up to `now_ns`, and checks what comes and in which order.
-    void expire(std::int64_t now_ns, bool memory = true) {
-        const auto next = [&] {
-            test::fail_allocation(memory ? 0 : 1);  // timers may have to move before one comes out
-            timer_node* const t = timers_.expire(now_ns);
-            test::fail_allocation(0);
-            return t;
-        };
-        while (timer_node* const t = next()) {
-            BOOST_REQUIRE(t->deadline_ns <= now_ns);
-            BOOST_REQUIRE(t->deadline_ns == earliest());
-            BOOST_REQUIRE((t->at == timer_node::place::none));
-            forget(t);
-        }
-        BOOST_REQUIRE(earliest() > now_ns);
-    }
-
-    void check() const {
-        BOOST_REQUIRE(timers_.size() == model_.size());
-        BOOST_REQUIRE(timers_.empty() == model_.empty());
-        BOOST_REQUIRE((timers_.any() == nullptr) == model_.empty());
-        const std::int64_t next_ns = timers_.next_ns();
-        if (model_.empty()) {
-            BOOST_REQUIRE(next_ns == timers::never);
-        } else {
-            BOOST_REQUIRE(next_ns <= earliest());
-        }
-    }
-
-    /// Runs as the loop does, from one `next_ns` to the next; gives how often it looked in vain.
-    std::size_t drain() {
-        std::size_t in_vain = 0;
-        while (!timers_.empty()) {
-            const std::size_t before = timers_.size();
-            expire(timers_.next_ns());
-            in_vain += timers_.size() == before ? 1 : 0;
-            check();
-        }
-        return in_vain;
-    }
-
-private:
-    void forget(timer_node* t) {
-        const auto [first, last] = model_.equal_range(t->deadline_ns);
-        const auto found = std::find_if(first, last, [t](auto& e) { return e.second == t; });
-        BOOST_REQUIRE((found != last));
-        model_.erase(found);
-        for (std::size_t i = 0; i < nodes_.size(); ++i) {
-            if (nodes_[i].get() == t) {
-                armed_[i] = false;
-            }
-        }
-    }
-
-    timers timers_;
-    model_type model_;
-    std::vector<std::unique_ptr<timer_node>> nodes_;
-    std::vector<model_type::iterator> place_;
-    std::vector<bool> armed_;
-};
-
-/// A time span of any magnitude from nanoseconds to years.
-std::int64_t any_span(std::mt19937_64& random) {
-    const auto bits = static_cast<unsigned>(random() % 58);
-    return static_cast<std::int64_t>(random() & ((std::uint64_t{1} << bits) - 1));
-}
-
-void random_operations(std::uint64_t seed, std::int64_t start_ns, int steps) {
+void random_operations(std::uint64_t seed, std::int64_t start_ns, int steps,
+                       entries of_disarmed = entries::leave) {
     std::mt19937_64 random(seed);
-    checked_timers t(60);
+    checked_timers t(60, of_disarmed);
     std::int64_t now_ns = start_ns;
     for (int i = 0; i < steps; ++i) {
         const std::size_t n = random() % t.size();
@@ -282,6 +158,13 @@ BOOST_AUTO_TEST_CASE(random_operations_agree_with_a_multimap) {
     random_operations(8, 90 * year, 30'000);
 }
 
+BOOST_AUTO_TEST_CASE(random_operations_agree_where_disarmed_timers_keep_their_entries) {
+    random_operations(5, 0, 30'000, entries::stay);
+    random_operations(6, 1, 20'000, entries::stay);
+    random_operations(7, 123'456'789'012'345, 30'000, entries::stay);
+    random_operations(8, 90 * year, 30'000, entries::stay);
+}
+
 BOOST_AUTO_TEST_CASE(a_replaced_timer_keeps_its_place_among_its_neighbours) {
     for (const std::int64_t deadline : {std::int64_t{5}, second, year}) {
         timers t;
@@ -340,7 +223,7 @@ BOOST_AUTO_TEST_CASE(a_hundred_thousand_timers_expire_in_order_however_many_are_
     bool in_order = true;
     std::int64_t last_ns = 0;
     for (std::int64_t now_ns = 0; now_ns <= 140 * second; now_ns += second / 10) {
-        while (const timer_node* const node = t.expire(now_ns)) {
+        while (const timer_node* const node = expire(t, now_ns)) {
             in_order = in_order && node->deadline_ns >= last_ns && node->deadline_ns <= now_ns &&
                        node->deadline_ns > now_ns - second / 10;
             last_ns = node->deadline_ns;
@@ -388,7 +271,7 @@ BOOST_AUTO_TEST_CASE(once_there_is_room_arming_and_expiring_allocate_nothing) {
             arm(t, n, now_ns + any_span(random) % year);
         }
         now_ns += year;
-        while (t.expire(now_ns) != nullptr) {
+        while (expire(t, now_ns) != nullptr) {
         }
         BOOST_REQUIRE(t.empty());
         if (round == 0) {

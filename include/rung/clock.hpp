@@ -5,13 +5,16 @@
 
 namespace rung {
 
-/// A steady clock read from the processor's time-stamp counter.
+/// A steady clock for measuring, read from the processor's time-stamp counter where that is sound.
 ///
-/// Its time points are `std::chrono::steady_clock`'s: the counter is calibrated against
-/// CLOCK_MONOTONIC when the process starts and anchored to it again every millisecond of reading, so
-/// that the two agree to within about 100 ns. A reading costs little more than the counter itself.
-/// Where the counter is not invariant, or the processor is not x86-64, every reading falls back to
-/// CLOCK_MONOTONIC. Thread-safe; never throws. Units: nanoseconds.
+/// Its time points are `std::chrono::steady_clock`'s, and it agrees with that clock to within a
+/// microsecond: each thread takes the time from CLOCK_MONOTONIC five thousand times a second of
+/// reading and measures the counter's rate by it. A reading costs little more than the counter
+/// itself. The counter is used where it is invariant and the kernel's own clock source; elsewhere,
+/// and for good once its rate has been found to change (a suspended machine, a virtual machine that
+/// moved), readings are CLOCK_MONOTONIC's. Even then it is never wrong by a millisecond, and never
+/// steps back on a thread. Deadlines and timers are decided by CLOCK_MONOTONIC itself.
+/// Thread-safe; never throws. Units: nanoseconds.
 ///
 /// Example: `auto const begin = rung::clock::now();`
 class clock {

@@ -184,7 +184,7 @@ private:
             if (abs_time - now < step) {
                 step = std::chrono::ceil<std::chrono::nanoseconds>(abs_time - now);
             }
-            n += run_before(clock::now() + step, limit - n);
+            n += run_before(std::chrono::steady_clock::now() + step, limit - n);
             if (stopped()) {
                 break;
             }

@@ -8,7 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
-#include <rung/clock.hpp>
+#include <rung/detail/monotonic.hpp>
 #include <rung/detail/on_cancel.hpp>
 #include <rung/detail/operation_storage.hpp>
 #include <rung/detail/operation_watch.hpp>
@@ -116,7 +116,7 @@ public:
         if (d <= d.zero()) {
             return ready();
         }
-        const std::int64_t now = clock::now_ns();
+        const std::int64_t now = detail::monotonic_now_ns();
         const std::chrono::duration<double, std::nano> wish = d;
         const auto most = static_cast<double>(no_deadline - now) / 2;  // an hour or a hundred years
         return storage_->wait(wish.count() >= most

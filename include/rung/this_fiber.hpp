@@ -48,7 +48,7 @@ void sleep_until(clock::time_point when);
 /// Equivalent to `sleep_until(now + duration)`.
 template <class Rep, class Period>
 void sleep_for(const std::chrono::duration<Rep, Period>& duration) {
-    sleep_until(clock::now() + std::chrono::ceil<clock::duration>(duration));
+    sleep_until(std::chrono::steady_clock::now() + std::chrono::ceil<clock::duration>(duration));
 }
 
 /// The executor on which the fiber runs, without the fibers: what `spawn` was given, or what is

@@ -37,7 +37,7 @@ public:
     /// Equivalent to `until(now + timeout)`, where now is when this is called.
     template <class Rep, class Period>
     use_fiber_t after(const std::chrono::duration<Rep, Period>& timeout) const noexcept {
-        return until(clock::now() + std::chrono::ceil<clock::duration>(timeout));
+        return until(std::chrono::steady_clock::now() + std::chrono::ceil<clock::duration>(timeout));
     }
     constexpr const std::optional<clock::time_point>& deadline() const noexcept {
         return deadline_;

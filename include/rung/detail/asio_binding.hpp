@@ -250,10 +250,10 @@ private:
         GuestService& guests = *&this->get_service();
         guests.construct(to);
         implementation_type& from = base::get_implementation();
-        if constexpr (requires { from.expiry; }) {
+        if constexpr (requires { this->get_service().expiry(from); }) {
             boost::system::error_code ec;
             this->get_service().cancel(from, ec);
-            guests.expires_at(to, from.expiry, ec);
+            guests.expires_at(to, this->get_service().expiry(from), ec);
         } else if (this->get_service().is_open(from)) {
             lend_descriptor(guests, to, from);
         }

@@ -7,6 +7,7 @@ namespace rung::detail {
 
 class scheduler;
 struct cancel_link;
+struct timer_node;
 
 /// An operation that a cancellation slot may cancel.
 class linked_operation : public operation {
@@ -27,6 +28,7 @@ protected:
 struct cancel_link {
     std::atomic<linked_operation*> op{nullptr};
     scheduler* engine = nullptr;
+    timer_node* timer = nullptr;  // on which the operation waits; guarded by the engine's lock
 };
 
 inline void linked_operation::unlink_slot() noexcept {

@@ -78,6 +78,9 @@ void wait(scheduler& s, timer_node& timer, std::int64_t deadline_ns, wait_operat
 /// Ends at most `limit` waits of the timer with `operation_aborted`; gives their number.
 std::size_t cancel_waits(scheduler& s, timer_node& timer, std::size_t limit) noexcept;
 
+/// Ends the waits of a timer likewise, and forgets it: it may be destroyed.
+void remove_timer(scheduler& s, timer_node& timer) noexcept;
+
 /// Ends the wait behind a slot handler, if it is still there.
 void cancel_wait(cancel_link& link) noexcept;
 

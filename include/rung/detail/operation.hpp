@@ -26,6 +26,7 @@ public:
     operation* next_ = nullptr;  // of whichever queue holds the operation
     level level_;                // at which the handler runs
     bool has_stack_ = false;     // it is a stack_operation
+    bool aborted_ = false;       // of a wait_operation: here it costs no room
 
 protected:
     operation(function_type function, level l) noexcept : level_(l), function_(function) {}
