@@ -44,9 +44,7 @@ struct heap_stack {
         constexpr std::size_t size = std::size_t{128} << 10;
         return {static_cast<char*>(::operator new(size)) + size, size};
     }
-    void deallocate(context& c) noexcept {
-        ::operator delete(static_cast<char*>(c.sp) - c.size);
-    }
+    void deallocate(context& c) noexcept { ::operator delete(static_cast<char*>(c.sp) - c.size); }
 };
 
 }  // namespace
@@ -62,9 +60,8 @@ int main() {
 
     rung::spawn(context, {.name = "hungry"}, [&] { wait_for_supper(supper); });
     rung::spawn(context, {.name = "curious"}, [&] { wait_for_post(letters); });
-    rung::spawn(context, {.name = "asleep"}, [] {
-        rung::this_fiber::sleep_for(std::chrono::milliseconds(20));
-    });
+    rung::spawn(context, {.name = "asleep"},
+                [] { rung::this_fiber::sleep_for(std::chrono::milliseconds(20)); });
     rung::spawn(context, std::allocator_arg, heap_stack(), [] {
         rung::this_fiber::set_name("elsewhere");
         rung::this_fiber::sleep_for(std::chrono::milliseconds(20));
