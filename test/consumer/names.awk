@@ -7,17 +7,17 @@ FNR == 1 { hidden = 0; in_class = 0 }
 /^}  \/\/ namespace (.*detail|boost|std)/ { hidden = 0; next }
 hidden || /^ *\/\// || /^#/ || /^(class|struct) [a-z]+::/ { next }
 
-# A name as it is declared: the last word before a parenthesis, a brace, `=` or `;`.
+# A name as it is declared: the last word before a parenthesis, a brace, `=`, `;` or a comma.
 function say(line) {
     sub(/ *\/\/.*/, "", line)
     if (line ~ /operator|~|^ *(return|if|for|static_assert|requires|friend|throw|case|else|template)/) {
         return
     }
     gsub(/\[\[[^]]*\]\] */, "", line)
-    if (line !~ /[({=;]/) {
+    if (line !~ /[({=;,]/) {
         return
     }
-    sub(/( : | *[({=;]).*/, "", line)
+    sub(/( : | *[({=;,]).*/, "", line)
     if (match(line, /[ *&][A-Za-z_][A-Za-z_0-9]*$/)) { # A definition elsewhere is `class::name`.
         print substr(line, RSTART + 1, RLENGTH - 1)
     }

@@ -35,6 +35,7 @@ void contexts() {
     rung::io_context_options options;
     options.concurrency_hint = 1;
     options.backend = rung::backend::io_uring;
+    options.backend = rung::backend::epoll;
     options.ring_entries = 64;
     options.low_io_in_flight = 8;
     options.spin_before_sleep = 1us;
