@@ -17,26 +17,40 @@
 
 #include "fiber_locals.hpp"
 #include "fiber_switch.hpp"
+#include "own_stacks.hpp"
 #include "stack_store.hpp"
 
 namespace rung::detail {
 
-fiber::fiber(stack_slab::slot& s) noexcept
-    : stack_operation(&fiber::finish, level::normal),
-      carrier_(executor_access::none()),
-      slot_(&s) {}
+fiber::fiber() noexcept
+    : stack_operation(&fiber::finish, level::normal), carrier_(executor_access::none()) {}
 
 fiber& fiber::make(stack_slab::slot& s) {
     // Stacks lie a power of two apart. Their hot ends would share a few sets of the cache, were
     // they not moved against each other.
-    constexpr std::size_t line = 64;
-    constexpr std::size_t shift = 5 * line;
+    constexpr std::size_t shift = 5 * alignof(fiber);
     constexpr std::size_t colours = 6;
     const stack m = s.memory();
     const auto number = reinterpret_cast<std::uintptr_t>(m.bottom) / m.size;
     char* const end = static_cast<char*>(m.bottom) + m.size;
-    char* const at = end - (number % colours) * shift - (sizeof(fiber) + line - 1) / line * line;
-    auto* const f = ::new (static_cast<void*>(at)) fiber(s);
+    fiber& f = place(end - (number % colours) * shift, m);
+    f.slot_ = &s;
+    s.prepared = &f;
+    return f;
+}
+
+fiber& fiber::make(own_stack& s) {
+    char* const end = reinterpret_cast<char*>(&s);
+    fiber& f = place(end - reinterpret_cast<std::uintptr_t>(end) % alignof(fiber), s.memory());
+    f.own_ = &s;
+    own_stacks::add(s, f);
+    return f;
+}
+
+/// A fiber on the stack `m`, of which what is below `end` is free.
+fiber& fiber::place(char* end, const stack& m) {
+    char* const at = end - sizeof(fiber);
+    auto* const f = ::new (static_cast<void*>(at)) fiber;
     f->context_ =
         make_stack<&fiber::main>(at, static_cast<std::size_t>(at - static_cast<char*>(m.bottom)));
     f->tsan_fiber_ = switching::create_fiber();
@@ -45,7 +59,6 @@ fiber& fiber::make(stack_slab::slot& s) {
     constexpr unsigned functions_bits = 32;
     static std::atomic<std::uint64_t> records{0};
     f->generation_ = records.fetch_add(1, std::memory_order_relaxed) << functions_bits;
-    s.prepared = f;
     return *f;
 }
 
@@ -64,6 +77,9 @@ fiber& fiber::obtain(const fiber_settings* settings) {
 
 fiber& fiber::obtain_elsewhere(fiber_thread& t, const fiber_settings* settings) {
     t.open();
+    if (settings != nullptr && settings->make_stack != nullptr) {
+        return make(settings->make_stack(*settings));
+    }
     stack_store* const common = &stack_pool::common().store();
     stack_store* const store =
         settings != nullptr && settings->stacks != nullptr ? settings->stacks : common;
@@ -80,9 +96,19 @@ fiber& fiber::obtain_elsewhere(fiber_thread& t, const fiber_settings* settings) 
 void fiber::discard(fiber& f) noexcept {
     switching::destroy_fiber(f.tsan_fiber_);
     switching::forget_stack(f.valgrind_id_);
-    const stack m = f.slot_->memory();
+    const stack m = f.memory();
     f.~fiber();
     switching::clean_stack(m.bottom, m.size);
+}
+
+stack fiber::memory() const noexcept { return own_ != nullptr ? own_->memory() : slot_->memory(); }
+
+/// Ends a fiber with its stack.
+void fiber::free_own_stack() noexcept {
+    own_stack* const own = own_;
+    own_stacks::remove(*own);
+    discard(*this);
+    own->deallocate();
 }
 
 void fiber::start(fiber_task& task) {
@@ -257,6 +283,8 @@ void fiber::park() {
     if (cacheable_ && t.idle_count < fiber_thread::most_idle) [[likely]] {
         next_ = std::exchange(t.idle, this);
         ++t.idle_count;
+    } else if (own_ != nullptr) {
+        free_own_stack();
     } else {
         name_[0] = '\0';
         store_->give(slot_);

@@ -18,6 +18,7 @@
 namespace rung::detail {
 
 class fiber_locals;
+class own_stack;
 struct fiber_thread;
 
 /// A thread's exceptions, those being thrown and those being handled: the part of the C++ runtime's
@@ -92,7 +93,11 @@ public:
     void set_name(std::string_view name) noexcept;
     void destroy_locals() noexcept;
     fiber_locals*& locals() noexcept { return locals_; }
+    /// Where it lies in its pool. Precondition: its stack is of one.
     stack_slab::slot& slot() const noexcept { return *slot_; }
+    /// The stack of the fiber's own allocator, or null.
+    const own_stack* own() const noexcept { return own_; }
+    stack memory() const noexcept;
 
     /// Ends the calling fiber's wait for good, in case it was told to unwind.
     void throw_if_unwinding();
@@ -116,10 +121,13 @@ private:
     };
     enum class handshake : std::uint8_t { running, suspended, woken };
 
-    explicit fiber(stack_slab::slot& s) noexcept;
+    fiber() noexcept;
     ~fiber() = default;
     static fiber& obtain_elsewhere(fiber_thread& t, const fiber_settings* settings);
     static fiber& make(stack_slab::slot& s);
+    static fiber& make(own_stack& s);
+    static fiber& place(char* end, const stack& m);
+    void free_own_stack() noexcept;
     static void finish(operation* base, action what);
     static void main();
     void run_task() noexcept;
@@ -147,8 +155,8 @@ private:
     std::atomic<status> status_{status::idle};
     std::atomic<bool> queued_{false};  // because its wait is over
     course course_{course::plain};
-    bool dropped_ = false;             // the wait will not end, so that the stack is to be unwound
-    bool counted_ = false;             // as work of its context
+    bool dropped_ = false;    // the wait will not end, so that the stack is to be unwound
+    bool counted_ = false;    // as work of its context
     bool throws_ = false;     // exceptions_ says what
     bool has_outer_ = false;  // something of the caller's was set aside
 
@@ -170,8 +178,10 @@ private:
     exception_state outer_exceptions_;
     fiber* outer_ = nullptr;        // on whose stack the caller is
     void* outer_caller_ = nullptr;  // and where what runs that one goes on
-    stack_slab::slot* slot_;
+    // Where the stack is from: a slot of a pool, or an allocator of the fiber's own.
+    stack_slab::slot* slot_ = nullptr;
     stack_store* store_ = nullptr;
+    own_stack* own_ = nullptr;
     boost::asio::any_io_executor work_;  // without an engine, once it has waited
     fiber_name name_{};
 
@@ -214,7 +224,7 @@ struct fiber_thread {
     void* caller = nullptr;                 // where what runs that one goes on
     exception_state* exceptions = nullptr;  // the runtime's own; null until the first fiber
     bool has_signal_stack = false;
-    fiber* idle = nullptr;                  // those of the common pool, linked by next_
+    fiber* idle = nullptr;  // those of the common pool, linked by next_
     unsigned idle_count = 0;
     const boost::asio::execution_context* serviced = nullptr;  // see fiber_service::ensure
     std::uint64_t serviced_epoch = 0;

@@ -105,7 +105,7 @@ namespace rung::detail {
 
 RUNG_SWITCHES_STACKS inline void fiber::jump_in(fiber_thread& t) {
     void* fake = nullptr;
-    const stack m = slot_->memory();
+    const stack m = memory();
     switching::departing(&fake, m.bottom, m.size);
     tsan_caller_ = switching::current_fiber();
     switching::jump_to(tsan_fiber_);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "fiber.hpp"
+#include "own_stacks.hpp"
 #include "stack_store.hpp"
 
 namespace rung::detail {
@@ -54,15 +55,16 @@ void fiber_service::shutdown() {
     // One that is unwound may end others' waits. Those go on in no loop: they are in the queue, which
     // is destroyed next. It may end other fibers, too, whose memory may be gone by now.
     std::vector<fiber*> waiting;
-    stack_store::for_each_store([&](stack_store& s) {
-        s.for_each_fiber([&](fiber& f) {
-            if (f.waits_in(context())) {
-                waiting.push_back(&f);
-            }
-        });
-    });
+    const auto collect = [&](fiber& f) {
+        if (f.waits_in(context())) {
+            waiting.push_back(&f);
+        }
+    };
+    stack_store::for_each_store([&](stack_store& s) { s.for_each_fiber(collect); });
+    own_stacks::for_each_fiber(collect);
     for (fiber* const f : waiting) {
-        if (stack_store::holds(*f) && f->waits_in(context())) {
+        const bool lives = stack_store::holds(*f) || own_stacks::hold(*f);
+        if (lives && f->waits_in(context())) {
             f->unwind();
         }
     }

@@ -49,16 +49,20 @@ void report(const detail::fiber& f) noexcept {
     const std::string_view name = f.name();
     line l;
     l << "rung: stack overflow in fiber '" << (name.empty() ? "(without a name)" : name)
-      << "', whose stack has " << f.slot().memory().size
-      << " bytes: raise fiber_options::stack_size or stack_pool_options::stack_size\n";
+      << "', whose stack has " << f.memory().size << " bytes: raise "
+      << (f.own() != nullptr ? "the size of its stack allocator"
+                             : "fiber_options::stack_size or stack_pool_options::stack_size")
+      << "\n";
     l.write();
 }
 
 bool below_stack(const detail::fiber& f, const void* address) noexcept {
     // Only the page below is told from other faults; a frame larger than that may step over it.
-    const auto* const bottom = static_cast<const char*>(f.slot().memory().bottom);
+    const auto* const bottom = static_cast<const char*>(f.memory().bottom);
     const auto* const at = static_cast<const char*>(address);
-    return at < bottom && at >= bottom - detail::page_size();
+    // An allocator of Boost.Context may count its guard page as part of the stack.
+    const std::size_t counted = f.own() != nullptr ? detail::page_size() : 0;
+    return at < bottom + counted && at >= bottom - detail::page_size();
 }
 
 void on_fault(int signal, siginfo_t* info, void*) {

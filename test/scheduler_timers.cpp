@@ -1,10 +1,5 @@
 /// Waits on timers, where the engine has no memory for them.
 
-#if defined(__SANITIZE_THREAD__)
-// With the sanitizer's calls in between, GCC loses track of what a std::optional says of itself.
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/system_timer.hpp>

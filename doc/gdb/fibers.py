@@ -32,6 +32,10 @@ def all_fibers():
                     if fiber:
                         yield fiber.dereference()
                 slab = slab["next"]
+    own = gdb.parse_and_eval("'rung::detail::own_stacks::first_'")
+    while own:
+        yield own["lives_"].dereference()
+        own = own["next_"]
 
 
 def show_backtrace(fiber):

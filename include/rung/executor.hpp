@@ -202,8 +202,9 @@ namespace detail {
 
 /// What I/O objects need of an executor.
 struct executor_access {
-    /// Stands for no executor: it may be copied and destroyed, and nothing else.
+    /// Stands for no executor: it may be copied, compared and destroyed, and nothing else.
     static executor none() noexcept { return {nullptr, executor::plain_bits}; }
+    static bool is_none(const executor& ex) noexcept { return ex.scheduler_ == nullptr; }
     static scheduler& engine_of(const executor& ex) noexcept { return *ex.scheduler_; }
     static bool is_tracked(const executor& ex) noexcept {
         return (ex.bits_ & executor::tracked_bit) != 0;

@@ -9,7 +9,9 @@
 #include <boost/asio/is_executor.hpp>
 #include <concepts>
 #include <cstddef>
+#include <memory>
 #include <rung/detail/fiber_task.hpp>
+#include <rung/detail/own_stack.hpp>
 #include <rung/fiber_executor.hpp>
 #include <rung/fiber_local.hpp>
 #include <rung/fiber_options.hpp>
@@ -75,6 +77,28 @@ auto spawn(const Executor& ex, const fiber_options& options, F&& f, Token&& toke
                                std::forward<F>(f), token);
 }
 
+/// The same on a stack of its own, of a Boost.Context stack allocator, as `asio::spawn` takes one.
+///
+/// The fiber's thread calls `allocate()` when the fiber starts, and `deallocate()` when it has ended,
+/// with nothing left on the stack; the allocator itself lies on the stack in between. Such a stack is
+/// of no pool: it is in no `stack_statistics`, under no limit, and not used again. Errors: what
+/// `allocate()` throws, and `errc::argument_out_of_domain` for less than 4 KiB, is the completion's
+/// exception. Segmented stacks are not supported.
+///
+/// Example:
+///
+///     rung::spawn(ctx, std::allocator_arg, boost::context::protected_fixedsize_stack(1 << 20), f);
+template <detail::any_executor Executor, class StackAllocator, std::invocable F,
+          class Token = boost::asio::detached_t>
+requires detail::stack_allocator<std::remove_cvref_t<StackAllocator>>
+auto spawn(const Executor& ex, std::allocator_arg_t, StackAllocator&& allocator, F&& f,
+           Token&& token = Token()) {
+    using settings = detail::allocator_settings<std::remove_cvref_t<StackAllocator>>;
+    return detail::spawn_fiber(detail::carrier_of(ex),
+                               settings(std::forward<StackAllocator>(allocator)),
+                               std::forward<F>(f), token);
+}
+
 /// Equivalent to the same with the context's executor.
 template <detail::any_context Context, std::invocable F, class Token = boost::asio::detached_t>
 auto spawn(Context& context, F&& f, Token&& token = Token()) {
@@ -83,6 +107,15 @@ auto spawn(Context& context, F&& f, Token&& token = Token()) {
 template <detail::any_context Context, std::invocable F, class Token = boost::asio::detached_t>
 auto spawn(Context& context, const fiber_options& options, F&& f, Token&& token = Token()) {
     return spawn(context.get_executor(), options, std::forward<F>(f), std::forward<Token>(token));
+}
+template <detail::any_context Context, class StackAllocator, std::invocable F,
+          class Token = boost::asio::detached_t>
+requires detail::stack_allocator<std::remove_cvref_t<StackAllocator>>
+auto spawn(Context& context, std::allocator_arg_t, StackAllocator&& allocator, F&& f,
+           Token&& token = Token()) {
+    return spawn(context.get_executor(), std::allocator_arg,
+                 std::forward<StackAllocator>(allocator), std::forward<F>(f),
+                 std::forward<Token>(token));
 }
 
 }  // namespace rung

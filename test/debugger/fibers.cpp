@@ -2,7 +2,10 @@
 
 #include <boost/asio.hpp>
 #include <chrono>
+#include <cstddef>
 #include <cstdlib>
+#include <memory>
+#include <new>
 #include <rung/rung.hpp>
 #include <stdexcept>
 
@@ -31,9 +34,22 @@ namespace {
     }
 }
 
+/// Stacks that are of no pool.
+struct heap_stack {
+    struct context {
+        void* sp;
+        std::size_t size;
+    };
+    context allocate() {
+        constexpr std::size_t size = std::size_t{128} << 10;
+        return {static_cast<char*>(::operator new(size)) + size, size};
+    }
+    void deallocate(context& c) noexcept { ::operator delete(static_cast<char*>(c.sp) - c.size); }
+};
+
 }  // namespace
 
-/// Where the debugger stops: all three fibers wait.
+/// Where the debugger stops: all four fibers wait.
 extern "C" [[gnu::noinline]] void everybody_waits() { asm volatile(""); }
 
 int main() {
@@ -44,7 +60,10 @@ int main() {
 
     rung::spawn(context, {.name = "hungry"}, [&] { wait_for_supper(supper); });
     rung::spawn(context, {.name = "curious"}, [&] { wait_for_post(letters); });
-    rung::spawn(context, {.name = "asleep"}, [] {
+    rung::spawn(context, {.name = "asleep"},
+                [] { rung::this_fiber::sleep_for(std::chrono::milliseconds(20)); });
+    rung::spawn(context, std::allocator_arg, heap_stack(), [] {
+        rung::this_fiber::set_name("elsewhere");
         rung::this_fiber::sleep_for(std::chrono::milliseconds(20));
     });
     rung::spawn(context, throw_and_wait);

@@ -24,7 +24,7 @@ expect() {
         *) echo "$said"; echo "FAILED: '$1' is missing"; exit 1 ;;
     esac
 }
-for fiber in hungry curious asleep; do
+for fiber in hungry curious asleep elsewhere; do
     expect "waiting '$fiber'" "$listed"
 done
 expect wait_for_supper "$traced"

@@ -24,7 +24,8 @@ consume() {
 }
 
 consume find_package -DCMAKE_PREFIX_PATH="$prefix;$5"
-consume add_subdirectory -DRUNG_SOURCE_DIR="$source" -DCMAKE_PREFIX_PATH="$5"
+consume add_subdirectory -DRUNG_SOURCE_DIR="$source" -DCMAKE_PREFIX_PATH="$5" \
+    -DRUNG_PRECOMPILE=ON
 
 flags=$(PKG_CONFIG_PATH=${pc%/*} pkg-config --cflags --libs rung)
 "$compiler" -std=c++20 "$here/main.cpp" $flags -o "$work/consumer"

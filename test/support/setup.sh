@@ -90,13 +90,15 @@ obstacles() {
         echo "a compiler for C++20, g++ 12 or clang 19 for instance"
 }
 
-# prepare PRESET [TARGET]: installs what is missing, configures and builds.
+# prepare PRESET [TARGET...]: installs what is missing, configures and builds.
 prepare() {
     install_missing
     if [ -n "$(obstacles)" ]; then
         printf 'Please install what is still missing:\n%s\n' "$(obstacles)" >&2
         exit 1
     fi
-    cmake --preset "$1" || exit
-    cmake --build --preset "$1" ${2:+--target "$2"} || exit
+    preset=$1
+    shift
+    cmake --preset "$preset" || exit
+    cmake --build --preset "$preset" ${1:+--target "$@"} || exit
 }

@@ -9,7 +9,6 @@
 #include <boost/asio/prefer.hpp>
 #include <concepts>
 #include <memory>
-#include <optional>
 #include <rung/detail/engine.hpp>
 #include <rung/executor.hpp>
 #include <tuple>
@@ -58,7 +57,7 @@ public:
     /// be called from the loop. False if that is this thread, or has left the loop.
     bool send_home([[maybe_unused]] operation* op) const noexcept {
         if constexpr (is_fibers) {
-            return home_.thread != &this_thread_state && work_ == nullptr &&
+            return home_.thread != &this_thread_state && runs_in_loop() &&
                    engine::post_to_thread(*this_thread_state->running, op, home_.thread);
         }
         return false;
@@ -67,12 +66,10 @@ public:
     /// Runs the handler. To be called from the loop, with nothing left of the operation.
     template <class Handler, class... Args>
     void complete(Handler& handler, Args&&... args) {
-        if constexpr (may_be_ours) {
-            if (!work_) {
-                std::move(handler)(std::forward<Args>(args)...);
-            } else {
-                submit(*work_, handler, std::forward<Args>(args)...);
-            }
+        if (runs_in_loop()) {
+            std::move(handler)(std::forward<Args>(args)...);
+        } else if constexpr (is_fibers) {
+            submit(*work_, handler, std::forward<Args>(args)...);
         } else {
             submit(work_, handler, std::forward<Args>(args)...);
         }
@@ -97,10 +94,20 @@ private:
     }
 
     using work = decltype(make_work(std::declval<const Executor&>()));
-    // A fiber's is large, and all but never needed.
-    using stored_work =
-        std::conditional_t<is_fibers, std::unique_ptr<work>,
-                           std::conditional_t<may_be_ours, std::optional<work>, work>>;
+    // A fiber's is large, and all but never needed. Of the others, those that may be ours have a
+    // value that stands for none.
+    using stored_work = std::conditional_t<is_fibers, std::unique_ptr<work>, work>;
+
+    /// Whether the handler runs straight from the loop.
+    bool runs_in_loop() const noexcept {
+        if constexpr (is_ours) {
+            return executor_access::is_none(work_);
+        } else if constexpr (is_any || is_fibers) {
+            return !work_;
+        } else {
+            return false;
+        }
+    }
 
     static stored_work needed_work(const Executor& ex, const executor& io_ex, level& l) {
         if constexpr (may_be_ours) {
@@ -108,13 +115,17 @@ private:
             if (inside != nullptr &&
                 &executor_access::engine_of(*inside) == &executor_access::engine_of(io_ex)) {
                 l = executor_access::level_of(*inside);
-                return {};
+                if constexpr (is_ours) {
+                    return executor_access::none();
+                } else {
+                    return {};
+                }
             }
         }
         if constexpr (is_fibers) {
             return std::make_unique<work>(make_work(ex));
         } else {
-            return stored_work(make_work(ex));
+            return make_work(ex);
         }
     }
 

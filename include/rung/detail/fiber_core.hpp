@@ -14,6 +14,7 @@ namespace rung::detail {
 
 class fiber;
 class fiber_handler_base;
+class own_stack;
 class stack_store;
 
 /// What unwinds the stack of a fiber whose wait will never end. Not a `std::exception`, so that
@@ -28,6 +29,7 @@ struct fiber_settings {
     std::size_t stack_size = 0;     // 0: the pool's default
     stack_store* stacks = nullptr;  // null: the common pool's
     fiber_name name{};
+    own_stack& (*make_stack)(const fiber_settings&) = nullptr;  // null: it is of the pool
 };
 
 /// How a request reaches a fiber and what it waits for. Touched on the fiber's executor only.

@@ -75,8 +75,9 @@ class fiber_completion {
 
 public:
     /// Whether requests for the fiber's end may come through the handler's slot.
-    static constexpr bool may_be_cancelled = !std::is_same_v<
-        boost::asio::associated_cancellation_slot_t<Handler, std::nullptr_t>, std::nullptr_t>;
+    static constexpr bool may_be_cancelled =
+        !std::is_same_v<boost::asio::associated_cancellation_slot_t<Handler, std::nullptr_t>,
+                        std::nullptr_t>;
 
     template <class H>
     fiber_completion(H&& h, [[maybe_unused]] const carrier_executor& c)
@@ -136,10 +137,10 @@ class spawn_task final : public fiber_task {
     using completion_type = fiber_completion<Handler>;
 
 public:
-    template <class F>
-    spawn_task(const carrier_executor& c, const Settings& s, F&& f, completion_type&& h)
+    template <class S, class F>
+    spawn_task(const carrier_executor& c, S&& s, F&& f, completion_type&& h)
         : fiber_task(&spawn_task::body, c),
-          settings_(s),
+          settings_(std::forward<S>(s)),
           function_(std::forward<F>(f)),
           completion_(std::move(h)) {
         settings = settings_in(settings_);
@@ -254,13 +255,14 @@ auto spawn_fiber(const carrier_executor& carrier, Settings&& settings, F&& f, To
     using function = std::decay_t<F>;
     using signature = typename spawn_signature<std::invoke_result_t<function>>::type;
     return boost::asio::async_initiate<Token, signature>(
-        [](auto&& handler, const carrier_executor& c, const auto& s, auto&& own) {
+        [](auto&& handler, const carrier_executor& c, auto&& s, auto&& own) {
             using handler_type = std::decay_t<decltype(handler)>;
             fiber_completion<handler_type> completion(std::forward<decltype(handler)>(handler), c);
             const auto memory = completion.memory();
             using task = spawn_task<function, handler_type, std::decay_t<decltype(s)>>;
-            post_fiber(make_operation_node<task>(
-                memory, c, s, std::forward<decltype(own)>(own), std::move(completion)));
+            post_fiber(make_operation_node<task>(memory, c, std::forward<decltype(s)>(s),
+                                                 std::forward<decltype(own)>(own),
+                                                 std::move(completion)));
         },
         token, carrier, std::forward<Settings>(settings), std::forward<F>(f));
 }
