@@ -206,8 +206,8 @@ private:
 /// A native object that guests may take over: a socket that was accepted on a strand of ours becomes
 /// a plain `tcp::socket`, and `cancel_after` makes plain timers of ours. Asio's converting
 /// constructor asks for the address of the object's service and for its implementation, and takes
-/// them for a guest's; so they are a guest's, and descriptor or expiry time has gone over.
-/// Operations in flight stay behind, cancelled.
+/// them for a guest's; so they are a guest's, and descriptor or expiry time has gone over. A resolver
+/// has neither. Operations in flight stay behind, cancelled.
 template <class Service, class GuestService>
 class lending_service : public Service {
 public:
@@ -247,15 +247,20 @@ public:
 
 private:
     guest_implementation& lend(guest_implementation& to) {
-        GuestService& guests = *&this->get_service();
+        auto& service = this->get_service();
+        GuestService& guests = *&service;
         guests.construct(to);
         implementation_type& from = base::get_implementation();
         if constexpr (requires { from.expiry; }) {
             boost::system::error_code ec;
-            this->get_service().cancel(from, ec);
+            service.cancel(from, ec);
             guests.expires_at(to, from.expiry, ec);
-        } else if (this->get_service().is_open(from)) {
-            lend_descriptor(guests, to, from);
+        } else if constexpr (requires { service.is_open(from); }) {
+            if (service.is_open(from)) {
+                lend_descriptor(guests, to, from);
+            }
+        } else {
+            service.cancel(from);
         }
         return to;
     }
@@ -277,7 +282,7 @@ private:
         descriptor.release();
         if constexpr (requires { to.state_ = flags; }) {
             to.state_ = flags;
-        } else {
+        } else if constexpr (requires { guests.non_blocking(to, non_blocking, ec); }) {
             guests.non_blocking(to, non_blocking, ec);
         }
     }
@@ -328,15 +333,18 @@ class io_object_impl<rung_replaced_descriptor_service, Executor>
 
 template <rung::detail::native_executor Executor>
 class io_object_impl<posix_serial_port_service, Executor>
-    : public rung::detail::native_object<rung::detail::serial_port_service, Executor> {
-    using rung::detail::native_object<rung::detail::serial_port_service, Executor>::native_object;
+    : public rung::detail::lending_object<rung::detail::serial_port_service,
+                                          posix_serial_port_service, Executor> {
+    using rung::detail::lending_object<rung::detail::serial_port_service, posix_serial_port_service,
+                                       Executor>::lending_object;
 };
 
 template <class Protocol, rung::detail::native_executor Executor>
 class io_object_impl<resolver_service<Protocol>, Executor>
-    : public rung::detail::native_object<rung::detail::resolver_service<Protocol>, Executor> {
-    using rung::detail::native_object<rung::detail::resolver_service<Protocol>,
-                                      Executor>::native_object;
+    : public rung::detail::lending_object<rung::detail::resolver_service<Protocol>,
+                                          resolver_service<Protocol>, Executor> {
+    using rung::detail::lending_object<rung::detail::resolver_service<Protocol>,
+                                       resolver_service<Protocol>, Executor>::lending_object;
 };
 
 template <rung::detail::native_executor Executor>
