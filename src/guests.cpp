@@ -38,11 +38,12 @@
 
 namespace rung::detail {
 
+using asio_scheduler = boost::asio::detail::scheduler;
+
 #if RUNG_ASIO_USES_EPOLL
 
 namespace {
 
-using asio_scheduler = boost::asio::detail::scheduler;
 using asio_operation = boost::asio::detail::scheduler_operation;
 using asio_reactor = boost::asio::detail::epoll_reactor;
 using asio_queue = boost::asio::detail::op_queue<asio_operation>;
@@ -349,5 +350,12 @@ bool has_quiet_guests(io_context&) noexcept { return false; }
 void watch_quiet_guests(io_context&) {}
 
 #endif
+
+void end_guest_thread(io_context& context) {
+    boost::asio::execution_context& c = context;
+    if (boost::asio::has_service<asio_scheduler>(c)) {
+        boost::asio::use_service<asio_scheduler>(c).shutdown();  // joins it; once more does nothing
+    }
+}
 
 }  // namespace rung::detail

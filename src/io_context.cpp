@@ -43,6 +43,9 @@ io_context_options io_context::configured() {
 }
 
 io_context::~io_context() {
+    if (scheduler_->leaves_guests_to_asio()) {
+        detail::end_guest_thread(*this);
+    }
     // Handlers may own I/O objects and services' state, so they go while all of it still stands;
     // what the services' own end queues goes after.
     scheduler_->shutdown();

@@ -78,6 +78,7 @@ public:
     void watch(guest_events* guests) noexcept;
     void expect_guests() noexcept { quiet_guests_ = quiet_guests::unlikely; }
     void leave_guests_to_asio() noexcept { guest_thread_ = true; }
+    bool leaves_guests_to_asio() const noexcept { return guest_thread_; }
     bool several_threads() noexcept;
     bool nothing_else(std::uint64_t own) noexcept;
 

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/execution_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/version.hpp>
 #include <chrono>
 #include <concepts>
@@ -10,8 +12,10 @@
 #include <memory>
 #include <optional>
 #include <rung/clock.hpp>
+#include <rung/detail/wrapped_handler.hpp>
 #include <rung/executor.hpp>
 #include <rung/statistics.hpp>
+#include <utility>
 
 namespace rung {
 
@@ -78,6 +82,18 @@ class io_context : public boost::asio::execution_context {
 public:
     using executor_type = executor;
     using count_type = std::size_t;
+    /// The executor with that allocator. Whether it tracks work is no part of our type.
+    template <class Allocator, std::uintptr_t>
+    using basic_executor_type = decltype(std::declval<const executor&>().require(
+        std::declval<boost::asio::execution::allocator_t<Allocator>>()));
+
+    class service;
+#if !defined(BOOST_ASIO_NO_EXTENSIONS) && !defined(BOOST_ASIO_NO_TS_EXECUTORS)
+    class strand;
+#endif
+#if RUNG_ASIO_HAS_DEPRECATED
+    class work;
+#endif
 
     /// Equivalent to `io_context(io_context_options{})`: any number of threads may run it.
     io_context() : io_context(io_context_options{}) {}
@@ -149,6 +165,46 @@ public:
     /// Lets `run…` and `poll…` run again after they stopped.
     void restart();
 
+#if RUNG_ASIO_HAS_DEPRECATED
+    // As Asio's of the same names, in those versions that have them: `ec` is always success, because
+    // what a handler throws, and what goes wrong with the loop itself, is thrown here, too.
+    count_type run(boost::system::error_code& ec) {
+        ec.clear();
+        return run();
+    }
+    count_type run_one(boost::system::error_code& ec) {
+        ec.clear();
+        return run_one();
+    }
+    count_type poll(boost::system::error_code& ec) {
+        ec.clear();
+        return poll();
+    }
+    count_type poll_one(boost::system::error_code& ec) {
+        ec.clear();
+        return poll_one();
+    }
+    /// Equivalent to `restart()`.
+    void reset() { restart(); }
+    /// Equivalent to `asio::dispatch(context, token)`.
+    template <class Token>
+    auto dispatch(Token&& token) {
+        return boost::asio::dispatch(get_executor(), std::forward<Token>(token));
+    }
+    /// Equivalent to `asio::post(context, token)`.
+    template <class Token>
+    auto post(Token&& token) {
+        return boost::asio::post(get_executor(), std::forward<Token>(token));
+    }
+#endif
+#if !defined(BOOST_ASIO_NO_DEPRECATED)
+    /// A handler that calls the one given on the context. `asio::bind_executor` is the newer way.
+    template <class Handler>
+    detail::wrapped_handler<executor, Handler> wrap(Handler h) {
+        return {get_executor(), std::move(h)};
+    }
+#endif
+
     /// Tells every service of a fork, as Asio's member of that name; see above. One that is refused
     /// changes nothing.
     void notify_fork(fork_event event);
@@ -202,4 +258,5 @@ private:
 }  // namespace rung
 
 // I/O objects over the context are native wherever the context is known.
+#include <rung/detail/io_context_members.hpp>
 #include <rung/native.hpp>

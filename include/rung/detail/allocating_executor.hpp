@@ -7,6 +7,8 @@
 
 namespace rung {
 
+class io_context;
+
 namespace detail {
 
 /// What `asio::require` of an allocator other than `std::allocator` makes of a `rung::executor` or
@@ -24,6 +26,9 @@ public:
     void execute(Function&& f) const {
         inner_.execute_with(std::forward<Function>(f), allocator_);
     }
+
+    io_context& context() const noexcept { return inner_.context(); }
+    bool running_in_this_thread() const noexcept { return inner_.running_in_this_thread(); }
 
     friend bool operator==(const allocating_executor& a, const allocating_executor& b) noexcept {
         return a.inner_ == b.inner_ && a.allocator_ == b.allocator_;
@@ -54,6 +59,22 @@ public:
     template <class Other>
     Allocator query(boost::asio::execution::allocator_t<Other>) const noexcept {
         return allocator_;
+    }
+
+    // The older executor interface.
+    void on_work_started() const noexcept { inner_.on_work_started(); }
+    void on_work_finished() const noexcept { inner_.on_work_finished(); }
+    template <class Function, class Other>
+    void dispatch(Function&& f, const Other& a) const {
+        inner_.dispatch(std::forward<Function>(f), a);
+    }
+    template <class Function, class Other>
+    void post(Function&& f, const Other& a) const {
+        inner_.post(std::forward<Function>(f), a);
+    }
+    template <class Function, class Other>
+    void defer(Function&& f, const Other& a) const {
+        inner_.defer(std::forward<Function>(f), a);
     }
 
 private:

@@ -1,6 +1,7 @@
 #pragma once
 
-/// The one header that names anything in `boost::asio::detail`; src/guests.cpp is the one source.
+/// The one header that names anything in `boost::asio::detail`; the sources are src/guests.cpp and
+/// src/context_service.cpp.
 ///
 /// Asio's public class templates reach the operating system through
 /// `io_object_impl<Service, Executor>`. Specialising it for our executors gives each of them a native
@@ -18,6 +19,7 @@
 #include <boost/asio/detail/io_object_impl.hpp>
 #include <boost/asio/detail/posix_serial_port_service.hpp>
 #include <boost/asio/detail/resolver_service.hpp>
+#include <boost/asio/detail/service_registry.hpp>
 #include <boost/asio/detail/signal_set_service.hpp>
 #include <boost/asio/detail/socket_holder.hpp>
 #include <boost/asio/detail/socket_ops.hpp>
@@ -32,6 +34,7 @@
 #include <memory>
 #include <optional>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 
 #if defined(BOOST_ASIO_HAS_IO_URING_AS_DEFAULT)
@@ -51,6 +54,13 @@
 #define RUNG_ASIO_USES_EPOLL 1
 #else
 #define RUNG_ASIO_USES_EPOLL 0
+#endif
+
+// Whether Asio has what it called deprecated for years and removed in Boost 1.87.
+#if BOOST_VERSION < 108700 && !defined(BOOST_ASIO_NO_DEPRECATED)
+#define RUNG_ASIO_HAS_DEPRECATED 1
+#else
+#define RUNG_ASIO_HAS_DEPRECATED 0
 #endif
 
 namespace rung {
@@ -206,8 +216,8 @@ private:
 /// A native object that guests may take over: a socket that was accepted on a strand of ours becomes
 /// a plain `tcp::socket`, and `cancel_after` makes plain timers of ours. Asio's converting
 /// constructor asks for the address of the object's service and for its implementation, and takes
-/// them for a guest's; so they are a guest's, and descriptor or expiry time has gone over.
-/// Operations in flight stay behind, cancelled.
+/// them for a guest's; so they are a guest's, and descriptor or expiry time has gone over. A resolver
+/// has neither. Operations in flight stay behind, cancelled.
 template <class Service, class GuestService>
 class lending_service : public Service {
 public:
@@ -247,15 +257,20 @@ public:
 
 private:
     guest_implementation& lend(guest_implementation& to) {
-        GuestService& guests = *&this->get_service();
+        auto& service = this->get_service();
+        GuestService& guests = *&service;
         guests.construct(to);
         implementation_type& from = base::get_implementation();
-        if constexpr (requires { this->get_service().expiry(from); }) {
+        if constexpr (requires { service.expiry(from); }) {
             boost::system::error_code ec;
-            this->get_service().cancel(from, ec);
-            guests.expires_at(to, this->get_service().expiry(from), ec);
-        } else if (this->get_service().is_open(from)) {
-            lend_descriptor(guests, to, from);
+            service.cancel(from, ec);
+            guests.expires_at(to, service.expiry(from), ec);
+        } else if constexpr (requires { service.is_open(from); }) {
+            if (service.is_open(from)) {
+                lend_descriptor(guests, to, from);
+            }
+        } else {
+            service.cancel(from);
         }
         return to;
     }
@@ -277,11 +292,32 @@ private:
         descriptor.release();
         if constexpr (requires { to.state_ = flags; }) {
             to.state_ = flags;
-        } else {
+        } else if constexpr (requires { guests.non_blocking(to, non_blocking, ec); }) {
             guests.non_blocking(to, non_blocking, ec);
         }
     }
 };
+
+/// By what a context knows a service: its type, or else an object.
+struct service_key {
+    const std::type_info* type;
+    const boost::asio::execution_context::id* id;
+};
+inline service_key key_of_id(const boost::asio::execution_context::id& id) noexcept {
+    return {nullptr, &id};
+}
+template <class Type>
+service_key key_of_id(const boost::asio::detail::service_id<Type>&) noexcept {
+    return {&typeid(boost::asio::detail::typeid_wrapper<Type>), nullptr};
+}
+template <class Service>
+service_key key_of_service() noexcept {
+    if constexpr (requires { requires std::is_base_of_v<typename Service::key_type, Service>; }) {
+        return {&typeid(boost::asio::detail::typeid_wrapper<Service>), nullptr};
+    } else {
+        return key_of_id(Service::id);
+    }
+}
 
 /// While it lives, Asio's recycling of coroutine frames and handlers works on this thread.
 class asio_thread_scope : private boost::asio::detail::thread_context {
@@ -313,44 +349,41 @@ template <class Protocol, rung::detail::native_executor Executor>
 class io_object_impl<rung_replaced_socket_service<Protocol>, Executor>
     : public rung::detail::lending_object<rung::detail::socket_service<Protocol>,
                                           rung_replaced_socket_service<Protocol>, Executor> {
-    using rung::detail::lending_object<rung::detail::socket_service<Protocol>,
-                                       rung_replaced_socket_service<Protocol>,
-                                       Executor>::lending_object;
+    using io_object_impl::lending_object::lending_object;
 };
 
 template <rung::detail::native_executor Executor>
 class io_object_impl<rung_replaced_descriptor_service, Executor>
     : public rung::detail::lending_object<rung::detail::descriptor_service,
                                           rung_replaced_descriptor_service, Executor> {
-    using rung::detail::lending_object<rung::detail::descriptor_service,
-                                       rung_replaced_descriptor_service, Executor>::lending_object;
+    using io_object_impl::lending_object::lending_object;
 };
 
 template <rung::detail::native_executor Executor>
 class io_object_impl<posix_serial_port_service, Executor>
-    : public rung::detail::native_object<rung::detail::serial_port_service, Executor> {
-    using rung::detail::native_object<rung::detail::serial_port_service, Executor>::native_object;
+    : public rung::detail::lending_object<rung::detail::serial_port_service,
+                                          posix_serial_port_service, Executor> {
+    using io_object_impl::lending_object::lending_object;
 };
 
 template <class Protocol, rung::detail::native_executor Executor>
 class io_object_impl<resolver_service<Protocol>, Executor>
-    : public rung::detail::native_object<rung::detail::resolver_service<Protocol>, Executor> {
-    using rung::detail::native_object<rung::detail::resolver_service<Protocol>,
-                                      Executor>::native_object;
+    : public rung::detail::lending_object<rung::detail::resolver_service<Protocol>,
+                                          resolver_service<Protocol>, Executor> {
+    using io_object_impl::lending_object::lending_object;
 };
 
 template <rung::detail::native_executor Executor>
 class io_object_impl<signal_set_service, Executor>
     : public rung::detail::native_object<rung::detail::signal_set_service, Executor> {
-    using rung::detail::native_object<rung::detail::signal_set_service, Executor>::native_object;
+    using io_object_impl::native_object::native_object;
 };
 
 template <class Traits, rung::detail::native_executor Executor>
 class io_object_impl<deadline_timer_service<Traits>, Executor>
     : public rung::detail::lending_object<rung::detail::timer_service<Traits>,
                                           deadline_timer_service<Traits>, Executor> {
-    using rung::detail::lending_object<rung::detail::timer_service<Traits>,
-                                       deadline_timer_service<Traits>, Executor>::lending_object;
+    using io_object_impl::lending_object::lending_object;
 };
 
 }  // namespace boost::asio::detail

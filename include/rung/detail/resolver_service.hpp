@@ -84,6 +84,8 @@ public:
     explicit resolver_service(const Executor& ex)
         : engine_(&executor_access::engine_of(inner_executor(ex))) {}
 
+    io_context& context() const noexcept { return engine::context_of(*engine_); }
+
     void construct(implementation_type&) { lookups::prepare(*engine_); }
     void destroy(implementation_type& r) noexcept { cancel(r); }
     void move_construct(implementation_type& to, implementation_type& from) noexcept {
@@ -131,8 +133,7 @@ private:
         cancel_link* const link =
             connect_slot<&lookups::cancel, &lookups::unlink>(handler, *engine_);
         auto* const op = make_handler_operation<Core>(handler, ex, question);
-        BOOST_ASIO_HANDLER_CREATION(
-            (engine::context_of(*engine_), *op, "resolver", &r, 0, "async_resolve"));
+        BOOST_ASIO_HANDLER_CREATION((context(), *op, "resolver", &r, 0, "async_resolve"));
         lookups::start(*engine_, r, op, link);
     }
 

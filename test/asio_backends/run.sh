@@ -1,0 +1,43 @@
+#!/bin/sh
+# run.sh COMPILER SOURCE_DIR LIBRARIES FLAGS…: a program that is compiled with Asio's switches, for its
+# own back ends and for what it is to leave out, does what it is for, and ends.
+set -u
+compiler=$1 source=$2 libraries=$3
+shift 3
+work=$(mktemp -d) || exit
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+# try NAME OPTIONS…
+try() {
+    name=$1
+    shift
+    if ! "$compiler" -std=c++20 -O0 -pthread -I"$source/include" $flags "$@" \
+        "$source/test/asio_backends/program.cpp" $libraries -o "$work/program" >"$work/log" 2>&1; then
+        echo "$name: does not compile"
+        grep -m 5 error "$work/log" || cat "$work/log"
+        failed=1
+        return
+    fi
+    round=0
+    while [ $round -lt 3 ]; do
+        round=$((round + 1))
+        timeout 30 "$work/program" >"$work/log" 2>&1
+        status=$?
+        if [ $status != 0 ] || [ "$(cat "$work/log")" != done ]; then
+            echo "$name, round $round: status $status (124: it hung): $(cat "$work/log")"
+            failed=1
+            return
+        fi
+    done
+    echo "$name: passed"
+}
+flags=$*
+
+try 'epoll reactor'
+try 'io_uring for files' -DBOOST_ASIO_HAS_IO_URING
+try 'io_uring for everything' -DBOOST_ASIO_HAS_IO_URING -DBOOST_ASIO_DISABLE_EPOLL
+try 'select reactor' -DBOOST_ASIO_DISABLE_EPOLL
+try 'nothing deprecated, no extensions' -DBOOST_ASIO_NO_DEPRECATED -DBOOST_ASIO_NO_EXTENSIONS
+try 'no executors of the TS' -DBOOST_ASIO_NO_TS_EXECUTORS
+exit "$failed"
