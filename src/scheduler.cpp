@@ -111,6 +111,7 @@ rung::statistics scheduler::statistics() noexcept {
     s.completion_overflows = ring_->overflows();
     s.restarts = counters_.restarts;
     s.extra_runners = counters_.extra_runners;
+    s.ring_entries = ring_->entries();
     s.timers = timers_.size();
     s.lock_borrows = mutex_.borrows();
     s.guest_thread = guest_thread_;
