@@ -27,6 +27,7 @@ protected:
 struct cancel_link {
     std::atomic<linked_operation*> op{nullptr};
     scheduler* engine = nullptr;
+    operation** before = nullptr;  // of a wait on a timer; see wait_queue
 };
 
 inline void linked_operation::unlink_slot() noexcept {

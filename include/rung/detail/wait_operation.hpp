@@ -3,7 +3,7 @@
 #include <boost/asio/error.hpp>
 #include <cstdint>
 #include <rung/detail/cancel_link.hpp>
-#include <rung/detail/intrusive_queue.hpp>
+#include <rung/detail/wait_queue.hpp>
 
 namespace rung::detail {
 
@@ -41,7 +41,7 @@ struct timer_node {
     void* entry = nullptr;    // in the wheel
     /// For clocks other than CLOCK_MONOTONIC: the deadline anew, or one in the past if it is over.
     recheck_type recheck = nullptr;
-    intrusive_queue<operation> waits;
+    wait_queue waits;
 };
 
 }  // namespace rung::detail
