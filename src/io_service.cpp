@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <rung/detail/io_service.hpp>
@@ -9,6 +10,52 @@
 namespace rung::detail {
 
 using error_code = boost::system::error_code;
+
+namespace {
+
+bool is_regular_file(int descriptor) noexcept {
+    struct stat about {};
+    return ::fstat(descriptor, &about) == 0 && (S_ISREG(about.st_mode) || S_ISBLK(about.st_mode));
+}
+
+/// Has an operation that a slot may cancel wait for readiness only, and make its call when its
+/// handler's turn has come.
+///
+/// Whoever emits a cancellation drops what the operation still ends with, as the awaitable operators
+/// do with the loser. So it must not have taken anything that a reactor would have left: no bytes,
+/// no connection.
+void take_nothing_early(io_object_state& s, io_operation& op) {
+    error_code failed;
+    switch (op.kind) {
+        case io_kind::receive:
+        case io_kind::receive_msg:
+        case io_kind::send:
+        case io_kind::send_msg:
+            break;
+        case io_kind::accept:
+            // No flag of the call makes it wait for nothing; nor, on all descriptors, of the next.
+            if ((s.flags & socket_ops::non_blocking) == 0) {
+                socket_ops::set_internal_non_blocking(s.descriptor, s.flags, true, failed);
+            }
+            break;
+        case io_kind::read:
+        case io_kind::read_vector:
+        case io_kind::write:
+        case io_kind::write_vector:
+            if (is_regular_file(s.descriptor)) {
+                return;  // there is no waiting for one, and reading takes nothing away from it
+            }
+            if ((s.flags & descriptor_ops::non_blocking) == 0) {
+                descriptor_ops::set_internal_non_blocking(s.descriptor, s.flags, true, failed);
+            }
+            break;
+        default:
+            return;
+    }
+    op.by_poll = op.polling = !failed;
+}
+
+}  // namespace
 
 io_service_base::native_handle_type io_service_base::release(io_object_state& s, error_code& ec) {
     if (!is_open(s)) {
@@ -68,6 +115,9 @@ void io_service_base::start(io_object_state& s, io_operation* op, cancel_link* l
         op->result = -EBADF;
         end_at_once(op, false);
         return;
+    }
+    if (link != nullptr) {
+        take_nothing_early(s, *op);
     }
     op->descriptor = s.descriptor;
     op->report_aborted = (s.flags & socket_ops::enable_connection_aborted) != 0;

@@ -111,6 +111,7 @@ void ring::rebuild() {
 io_uring_sqe* ring::next() noexcept { return &memory_.sqes[tail_++ & (memory_.sq_entries - 1)]; }
 
 void ring::add(io_operation& op) noexcept {
+    op.entry = tail_;
     io_uring_sqe* const e = next();
     if (op.polling) {
         io_uring_prep_poll_add(e, op.descriptor, poll_events(op));
@@ -174,15 +175,16 @@ void ring::note_taken() noexcept {
 }
 
 bool ring::withdraw(const io_operation& op) noexcept {
-    for (unsigned at = head_; at != tail_; ++at) {
-        io_uring_sqe& e = memory_.sqes[at & (memory_.sq_entries - 1)];
-        if (e.user_data == reinterpret_cast<std::uintptr_t>(&op)) {
-            io_uring_prep_nop(&e);
-            e.user_data = ignored_tag;
-            return true;
-        }
+    if (op.entry - head_ >= unsubmitted()) {
+        return false;
     }
-    return false;
+    io_uring_sqe& e = memory_.sqes[op.entry & (memory_.sq_entries - 1)];
+    if (e.user_data != reinterpret_cast<std::uintptr_t>(&op)) {
+        return false;
+    }
+    io_uring_prep_nop(&e);
+    e.user_data = ignored_tag;
+    return true;
 }
 
 bool ring::pending_work() const noexcept {

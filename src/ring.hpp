@@ -35,6 +35,8 @@ public:
     rung::backend kind() const noexcept { return backend_->kind(); }
     bool may_be_left() const noexcept { return backend_->may_be_left(); }
 
+    /// How many entries the submission queue has.
+    unsigned entries() const noexcept { return memory_.sq_entries; }
     /// How many entries fit before the next `submit`.
     unsigned room() const noexcept { return memory_.sq_entries - (tail_ - head_); }
     /// How many entries wait for `submit`.

@@ -3,9 +3,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
+#include <limits>
 #include <rung/error.hpp>
 #include <string>
 
@@ -24,8 +27,9 @@ std::string explain_refusal(int error) {
         case EINVAL:
             return "this kernel's io_uring is too old: Linux 5.19 is needed";
         case ENOMEM:
-            return "not enough locked memory for the ring: raise RLIMIT_MEMLOCK (ulimit -l) or "
-                   "lower io_context_options::ring_entries";
+            return "not enough lockable memory for even the smallest ring, 8 KiB: raise "
+                   "RLIMIT_MEMLOCK (ulimit -l), which counts for all of the user's processes "
+                   "together";
         case EMFILE:
             return "the process is out of descriptors: raise RLIMIT_NOFILE (ulimit -n)";
         case ENFILE:
@@ -50,6 +54,24 @@ std::string explain_refusal(int error) {
 [[noreturn]] void refuse(int error) {
     throw boost::system::system_error(error, boost::system::system_category(),
                                       "rung::io_context: " + explain_refusal(error));
+}
+
+std::int64_t monotonic_ns() noexcept {
+    timespec t{};
+    ::clock_gettime(CLOCK_MONOTONIC, &t);
+    return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
+}
+
+/// When this process last closed a ring.
+std::atomic<std::int64_t>& last_closed_ns() noexcept {
+    static constinit std::atomic<std::int64_t> time{std::numeric_limits<std::int64_t>::min() / 2};
+    return time;
+}
+
+/// Whether the kernel may still hold the memory of a ring that this process has closed.
+bool closed_lately() noexcept {
+    constexpr std::int64_t longest_ns = 100'000'000;
+    return monotonic_ns() - last_closed_ns().load(std::memory_order_relaxed) < longest_ns;
 }
 
 class kernel_backend final : public ring_backend {
@@ -103,23 +125,24 @@ public:
     }
 
 private:
+    /// Makes the ring: the smallest one where there is no memory for that which was asked for.
+    ///
+    /// The kernel gives the memory of a ring back some 20 to 60 ms after the ring was closed. Where
+    /// this process has just closed one, it is waited for.
     void set_up() {
-        ring_.ring_fd = -1;
-        params_ = {};
-        params_.flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
-        params_.cq_entries = entries_ * 4;
-        params_.flags |=
-            IORING_SETUP_SUBMIT_ALL;  // Linux 5.18: one bad entry does not stop the rest
-        if (single_thread_) {
-            // Linux 5.19: work that the kernel owes us waits until we enter it, instead of
-            // interrupting a handler, and a flag says that there is some. With several threads one
-            // that computes would hold up completions for those that wait.
-            params_.flags |= IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
+        constexpr unsigned least_entries =
+            32;  // the queues fit into a page, the entries into another
+        constexpr timespec pause{.tv_sec = 0, .tv_nsec = 5'000'000};
+        int error = try_set_up(entries_);
+        while (error == ENOMEM && closed_lately()) {
+            ::nanosleep(&pause, nullptr);
+            error = try_set_up(entries_);
         }
-        const int error = io_uring_queue_init_params(entries_, &ring_, &params_);
+        if (error == ENOMEM && entries_ > least_entries) {
+            error = try_set_up(least_entries);
+        }
         if (error != 0) {
-            ring_.ring_fd = -1;
-            refuse(-error);
+            refuse(error);
         }
         // Entries are taken in the order in which they lie.
         for (unsigned i = 0; i < params_.sq_entries; ++i) {
@@ -130,10 +153,31 @@ private:
         generation_ = fork_generation();
     }
 
+    /// Gives 0 or an errno.
+    int try_set_up(unsigned entries) noexcept {
+        params_ = {};
+        params_.flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
+        params_.cq_entries = entries * 4;
+        params_.flags |=
+            IORING_SETUP_SUBMIT_ALL;  // Linux 5.18: one bad entry does not stop the rest
+        if (single_thread_) {
+            // Linux 5.19: work that the kernel owes us waits until we enter it, instead of
+            // interrupting a handler, and a flag says that there is some. With several threads one
+            // that computes would hold up completions for those that wait.
+            params_.flags |= IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
+        }
+        const int error = io_uring_queue_init_params(entries, &ring_, &params_);
+        if (error != 0) {
+            ring_.ring_fd = -1;
+        }
+        return -error;
+    }
+
     void let_go() noexcept {
         if (ring_.ring_fd == -1) {
             return;  // the kernel refused one to the child of a fork
         }
+        last_closed_ns().store(monotonic_ns(), std::memory_order_relaxed);
         if (generation_ == fork_generation()) {
             io_uring_queue_exit(&ring_);
         } else {
@@ -141,7 +185,7 @@ private:
         }
     }
 
-    unsigned entries_;
+    unsigned entries_;  // that were asked for
     bool single_thread_;
     io_uring_params params_{};
     ::io_uring ring_{};

@@ -110,6 +110,7 @@ rung::statistics scheduler::statistics() noexcept {
     s.submission_overflows = counters_.submission_overflows;
     s.completion_overflows = ring_->overflows();
     s.restarts = counters_.restarts;
+    s.ring_entries = ring_->entries();
     s.extra_runners = counters_.extra_runners;
     s.timers = armed_timers();
     s.lock_borrows = mutex_.borrows();
@@ -172,12 +173,10 @@ void scheduler::destroy_handlers() noexcept {
             if (queue_.empty()) {
                 cancel_timers();
                 for (auto& waiting : pending_) {
-                    for (io_operation* p = waiting.front(); p != nullptr;
-                         p = static_cast<io_operation*>(p->next_)) {
-                        cancel_locked(p);
+                    while (!waiting.empty()) {
+                        cancel_locked(waiting.front());
                     }
                 }
-                sweep_cancelled();
             }
             op = queue_.pop();
         }

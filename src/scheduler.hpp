@@ -91,6 +91,7 @@ public:
     void work_finished() noexcept;
     void start(io_operation* op, io_list* list, cancel_link* link) noexcept;
     bool has_transfers(const io_list& list, bool receives) noexcept;
+    bool attempt(io_operation* op, operation::action what) noexcept;
     void cancel_all(io_list& list) noexcept;
     void detach(io_list& list, engine::departure d, int socket) noexcept;
     void move_list(io_list& to, io_list& from) noexcept;
@@ -172,11 +173,17 @@ private:
     }
 
     // scheduler_cancel.cpp
+    bool mark_cancelled(io_operation* op) noexcept;
+    void end_cancelled(io_operation* op) noexcept;
     void cancel_locked(io_operation* op) noexcept;
+    bool cancel_each(const io_list& list) noexcept;
     void flush_cancels() noexcept;
-    void sweep_cancelled() noexcept;
+    void submit_cancels() noexcept;
     void await_handover(lock_guard& lock, const io_list& leaving) noexcept;
     void await_departure(lock_guard& lock, const io_list& leaving) noexcept;
+
+    // scheduler_call.cpp
+    void call_in_turn(io_operation* op) noexcept;
 
     // scheduler_io.cpp
     bool flush(bool hungry) noexcept;
@@ -191,11 +198,14 @@ private:
     void completed(io_operation* op, std::int32_t result) noexcept;
     bool try_again(io_operation* op, std::int32_t result) noexcept;
     void finish(io_operation* op, std::int32_t result) noexcept;
-    void end(io_operation* op, std::int32_t result) noexcept;
+    void conclude(io_operation* op, std::int32_t result) noexcept;
+    void let_go(io_operation* next) noexcept;
     static io_operation* leave_turn(io_operation* op) noexcept;
     static std::int32_t cancelled_result(const io_operation& op, std::int32_t result) noexcept;
     static io_operation* newest_transfer(const io_list& list, bool receives) noexcept;
+    io_queue& pending_of(const io_operation& op) noexcept;
     void add_pending(io_operation* op) noexcept;
+    void announce_pending() noexcept;
     void queue_entry(io_operation* op) noexcept;
     void cancel_everything() noexcept;
     void cancel_in_kernel() noexcept;
@@ -248,10 +258,9 @@ private:
     bool several_threads_ = false;
     std::optional<ring> ring_;
     // Without an entry yet: a list a level, and last the receives that are `readable`.
-    std::array<intrusive_queue<io_operation>, statistics::levels + 1> pending_;
-    std::size_t receiving_bytes_ = 0;    // room of the receives in the kernel
-    io_operation* cancels_ = nullptr;    // in the kernel, to be cancelled there
-    std::size_t cancelled_pending_ = 0;  // in pending_, to be finished
+    std::array<io_queue, statistics::levels + 1> pending_;
+    std::size_t receiving_bytes_ = 0;  // room of the receives in the kernel
+    io_queue cancels_;                 // in the kernel, to be cancelled there
     timers timers_;
     timers urgent_timers_;                         // those with a wait of level high
     std::int64_t next_urgent_ns_ = timers::never;  // none of these is due before

@@ -28,60 +28,84 @@ bool noticed(int socket) noexcept {
 
 }  // namespace
 
-void scheduler::cancel_locked(io_operation* op) noexcept {
+/// Notes that an operation is to end. True if there is more to do for that, by end_cancelled().
+bool scheduler::mark_cancelled(io_operation* op) noexcept {
     if (std::exchange(op->cancelled, true)) {
-        return;
+        return false;
     }
-    if (op->at == io_operation::state::behind) {
-        return;  // it ends when what is ahead of it does, or at once where it alone was cancelled
+    switch (op->at) {
+        case io_operation::state::waiting:
+            pending_of(*op).remove(op);
+            return true;
+        case io_operation::state::in_kernel:
+            return true;
+        default:
+            // One that is behind ends when what is ahead of it does, or at once where it alone was
+            // cancelled. One that is ready makes no call when its turn comes.
+            return false;
     }
+}
+
+void scheduler::end_cancelled(io_operation* op) noexcept {
     if (op->at == io_operation::state::waiting) {
-        ++cancelled_pending_;
+        finish(op, -ECANCELED);
     } else if (leader_ == nullptr && submitting_ == 0 && ring_->withdraw(*op)) {
         left_kernel(*op);
         finish(op, -ECANCELED);
     } else {
-        op->cancel_queued = true;
-        op->cancel_next = cancels_;
-        cancels_ = op;
+        cancels_.push(op);
     }
+}
+
+void scheduler::cancel_locked(io_operation* op) noexcept {
+    if (mark_cancelled(op)) {
+        end_cancelled(op);
+    }
+}
+
+/// Cancels every operation of a list. True if some of them may have taken something, or may still.
+bool scheduler::cancel_each(const io_list& list) noexcept {
+    bool may_take = false;
+    operation* oldest = nullptr;  // the list begins with the newest, which is to end last
+    for (io_operation* op = list.front(); op != nullptr; op = op->list_next) {
+        if (mark_cancelled(op)) {
+            may_take = may_take || (op->at == io_operation::state::in_kernel && !op->polling &&
+                                    op->kind != io_kind::wait);
+            op->next_ = std::exchange(oldest, op);
+        }
+    }
+    while (oldest != nullptr) {
+        operation* const op = std::exchange(oldest, oldest->next_);
+        end_cancelled(static_cast<io_operation*>(op));
+    }
+    return may_take;
 }
 
 /// Gives entries to cancellations, as many as fit.
 void scheduler::flush_cancels() noexcept {
-    while (cancels_ != nullptr && ring_->room() != 0) {
-        io_operation* const op = cancels_;
-        cancels_ = op->cancel_next;
-        op->cancel_queued = false;
+    while (!cancels_.empty() && ring_->room() != 0) {
+        io_operation* const op = cancels_.front();
+        cancels_.remove(op);
         ring_->add_cancel(*op);
     }
 }
 
-/// Finishes what was cancelled before it had an entry.
-void scheduler::sweep_cancelled() noexcept {
-    if (cancelled_pending_ == 0) {
-        return;
-    }
-    cancelled_pending_ = 0;
-    for (auto& waiting : pending_) {
-        intrusive_queue<io_operation> all;
-        all.take(waiting);
-        while (io_operation* const op = all.pop()) {
-            if (op->cancelled) {
-                finish(op, -ECANCELED);
-            } else {
-                waiting.push(op);
-            }
-        }
+/// Has the kernel end what was cancelled, now: it must not take what somebody sends after that.
+///
+/// Where another thread sleeps in the ring, they are submitted as any entry is then.
+void scheduler::submit_cancels() noexcept {
+    while (!cancels_.empty() && leader_ == nullptr && ring_error_ == 0) {
+        flush_cancels();
+        submit();
+        reap();
     }
 }
 
 void scheduler::cancel_all(io_list& list) noexcept {
     const lock_guard lock(*this);
-    io_operation* next = nullptr;
-    for (io_operation* op = list.front(); op != nullptr; op = next) {
-        next = op->list_next;
-        cancel_locked(op);
+    const bool may_take = cancel_each(list);
+    if (may_take && self() != nullptr) {
+        submit_cancels();
     }
     if (self() == nullptr) {
         wake_if_asleep();
@@ -96,6 +120,7 @@ void scheduler::detach(io_list& list, engine::departure d, int socket) noexcept 
         until_then.wait();
         lock.lock();
     }
+    cancel_each(list);
     const bool in_loop = self() != nullptr;
     io_list leaving;  // what the kernel has to let go of
     while (io_operation* const op = list.front()) {
@@ -103,11 +128,10 @@ void scheduler::detach(io_list& list, engine::departure d, int socket) noexcept 
         if (op->at == io_operation::state::in_kernel) {
             leaving.push(op);
         }
-        cancel_locked(op);
     }
     if (!leaving.empty()) {
         await_handover(lock, leaving);
-        while (cancels_ != nullptr && ring_error_ == 0) {
+        while (!cancels_.empty() && ring_error_ == 0) {
             flush_cancels();
             submit();
         }

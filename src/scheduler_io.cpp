@@ -46,6 +46,11 @@ void scheduler::start(io_operation* op, io_list* list, cancel_link* link) noexce
         return;
     }
     add_pending(op);
+    announce_pending();
+}
+
+/// Sees to it that what has come to `pending_` gets an entry.
+void scheduler::announce_pending() noexcept {
     if (self() == nullptr) {
         wake_if_asleep();
     } else if (several_threads_ && leader_ != nullptr) {
@@ -66,9 +71,14 @@ bool scheduler::has_transfers(const io_list& list, bool receives) noexcept {
     return newest_transfer(list, receives) != nullptr;
 }
 
-inline void scheduler::add_pending(io_operation* op) noexcept {
+/// The list of those that wait for an entry as `op` does.
+io_queue& scheduler::pending_of(const io_operation& op) noexcept {
+    return pending_[op.readable ? statistics::levels : static_cast<std::size_t>(op.io_level)];
+}
+
+void scheduler::add_pending(io_operation* op) noexcept {
     op->at = io_operation::state::waiting;
-    pending_[op->readable ? statistics::levels : static_cast<std::size_t>(op->io_level)].push(op);
+    pending_of(*op).push(op);
     urgent_pending_ = urgent_pending_ || op->level_ == level::high;
 }
 
@@ -80,7 +90,7 @@ inline void scheduler::queue_entry(io_operation* op) noexcept {
     constexpr std::size_t cached = std::size_t{256} << 10;
     const bool receive = op->kind == io_kind::receive;
     const bool urgent = op->level_ == level::high || op->io_level == level::high;
-    if (receive && (op->events & POLLPRI) == 0 && op->length >= large &&
+    if (receive && !op->by_poll && (op->events & POLLPRI) == 0 && op->length >= large &&
         receiving_bytes_ + op->length > cached && !urgent && !several_threads_) {
         op->polling = true;
         op->readable = true;  // once that wait is over
@@ -105,12 +115,11 @@ void scheduler::left_kernel(const io_operation& op) noexcept {
 /// With `hungry`, it stops as soon as there is a handler to run: what that does may well be what the
 /// next operation waits for.
 bool scheduler::flush(bool hungry) noexcept {
-    if (in_flight_ == in_kernel_ && cancels_ == nullptr) {
+    if (in_flight_ == in_kernel_ && cancels_.empty()) {
         return false;
     }
-    sweep_cancelled();
     flush_cancels();
-    if (cancels_ != nullptr) {
+    if (!cancels_.empty()) {
         return true;
     }
     constexpr unsigned most_at_once = 16;  // receives by a call, while other handlers wait
@@ -129,7 +138,7 @@ bool scheduler::flush(bool hungry) noexcept {
                 ++counters_.submission_overflows;
                 return true;
             }
-            waiting.pop();
+            waiting.remove(op);
             if (!(readable ? try_readable(op) : try_now(op))) {
                 queue_entry(op);
             }
@@ -140,6 +149,14 @@ bool scheduler::flush(bool hungry) noexcept {
 
 /// Tries a receive that has not been tried, if it is likely to succeed. True if it did, or failed.
 inline bool scheduler::try_now(io_operation* op) noexcept {
+    if (op->by_poll) {
+        if (op->try_first && op->list->receives.worth_trying()) {
+            call_in_turn(op);
+            return true;
+        }
+        op->try_first = false;
+        return false;
+    }
     // With several threads the lock is not to be held over a call that the ring can make.
     if (!std::exchange(op->try_first, false) || several_threads_) {
         return false;
@@ -253,7 +270,11 @@ inline void scheduler::completed(io_operation* op, std::int32_t result) noexcept
     if (op->cancelled) {
         result = cancelled_result(*op, result);
     } else if (!plain && try_again(op, result)) {
-        add_pending(op);
+        if (op->by_poll && !op->polling) {
+            call_in_turn(op);
+        } else {
+            add_pending(op);
+        }
         return;
     }
     finish(op, result);
@@ -313,7 +334,7 @@ bool scheduler::try_again(io_operation* op, std::int32_t result) noexcept {
 }
 
 /// Takes an operation out of its turn. Gives the one behind it, if that is the first now.
-inline io_operation* scheduler::leave_turn(io_operation* op) noexcept {
+io_operation* scheduler::leave_turn(io_operation* op) noexcept {
     io_operation* const next = std::exchange(op->behind, nullptr);
     io_operation* const ahead = std::exchange(op->ahead, nullptr);
     if (ahead != nullptr) {
@@ -325,7 +346,8 @@ inline io_operation* scheduler::leave_turn(io_operation* op) noexcept {
     return ahead == nullptr ? next : nullptr;
 }
 
-inline void scheduler::end(io_operation* op, std::int32_t result) noexcept {
+/// Parts an operation from everything but its handler.
+void scheduler::conclude(io_operation* op, std::int32_t result) noexcept {
     if (op->kind == io_kind::connect && result > 0) {
         // The wait for the connection is over; how it went, the socket tells.
         int error = 0;
@@ -333,12 +355,8 @@ inline void scheduler::end(io_operation* op, std::int32_t result) noexcept {
         ::getsockopt(op->descriptor, SOL_SOCKET, SO_ERROR, &error, &size);
         result = -error;
     }
-    if (op->cancel_queued) {
-        io_operation** at = &cancels_;
-        while (*at != op) {
-            at = &(*at)->cancel_next;
-        }
-        *at = op->cancel_next;
+    if (op->queue_before != nullptr) {
+        cancels_.remove(op);
     }
     io_list::unlink(op);
     op->unlink_slot();
@@ -349,20 +367,26 @@ inline void scheduler::end(io_operation* op, std::int32_t result) noexcept {
         --urgent_io_;
         note_events();
     }
-    queue_.push(op);
 }
 
-/// Ends an operation and lets the one behind it go.
-void scheduler::finish(io_operation* op, std::int32_t result) noexcept {
-    io_operation* next = leave_turn(op);
-    end(op, result);
+/// Lets the operations behind one go that has left its turn: the first that is not cancelled.
+void scheduler::let_go(io_operation* next) noexcept {
     while (next != nullptr && next->cancelled) {
-        op = std::exchange(next, leave_turn(next));
-        end(op, -ECANCELED);
+        io_operation* const op = std::exchange(next, leave_turn(next));
+        conclude(op, -ECANCELED);
+        queue_.push(op);
     }
     if (next != nullptr) {
         add_pending(next);
     }
+}
+
+/// Ends an operation and lets the one behind it go.
+void scheduler::finish(io_operation* op, std::int32_t result) noexcept {
+    io_operation* const next = leave_turn(op);
+    conclude(op, result);
+    queue_.push(op);
+    let_go(next);
 }
 
 }  // namespace rung::detail

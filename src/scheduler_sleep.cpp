@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <rung/detail/monotonic.hpp>
+#include <rung/detail/recycler.hpp>
 
 #include "futex.hpp"
 #include "guest_events.hpp"
@@ -54,6 +55,9 @@ bool scheduler::await_work(running_thread& self, lock_guard& lock, std::int64_t 
     if (until_ns - now_ns < shortest_sleep_ns) {
         pass(lock);
     } else if (options_.spin_before_sleep.count() == 0 || !spin(self, lock, idle_since_ns)) {
+        if (recycler::has_surplus()) {
+            until_ns = std::min(until_ns, recycler::give_back(clock::now_ns()));
+        }
         sleep(self, lock, until_ns);
     }
     return true;

@@ -139,7 +139,7 @@ void scheduler::finish_wait(wait_operation* op, bool aborted) noexcept {
 std::size_t scheduler::finish_waits(timer_node& t, bool aborted, std::size_t limit) noexcept {
     std::size_t n = 0;
     for (; n < limit; ++n) {
-        operation* const op = t.waits.pop();
+        linked_operation* const op = t.waits.pop();
         if (op == nullptr) {
             break;
         }

@@ -16,13 +16,20 @@ ssize_t try_file(const io_operation& op) noexcept {
     const bool vector = op.kind == io_kind::read_vector || op.kind == io_kind::write_vector;
     const iovec* const buffers = vector ? static_cast<const iovec*>(op.address) : &one;
     const int count = vector ? static_cast<int>(op.length) : 1;
+    const int flags = op.by_poll ? 0 : RWF_NOWAIT;  // the descriptor is non-blocking then
     const ssize_t n = op.receives()
-                          ? ::preadv2(op.descriptor, buffers, count, own_position, RWF_NOWAIT)
-                          : ::pwritev2(op.descriptor, buffers, count, own_position, RWF_NOWAIT);
+                          ? ::preadv2(op.descriptor, buffers, count, own_position, flags)
+                          : ::pwritev2(op.descriptor, buffers, count, own_position, flags);
     if (n < 0 && errno == EOPNOTSUPP) {
         errno = EAGAIN;  // a terminal, for one, cannot promise not to wait
     }
     return n;
+}
+
+/// The connection ended before it was accepted; there will be others.
+bool is_aborted_connection(const io_operation& op) noexcept {
+    return op.kind == io_kind::accept && !op.report_aborted &&
+           (errno == ECONNABORTED || errno == EPROTO);
 }
 
 }  // namespace
@@ -44,11 +51,15 @@ std::int32_t try_transfer(const io_operation& op) noexcept {
             case io_kind::send_msg:
                 n = ::sendmsg(op.descriptor, static_cast<const msghdr*>(op.address), flags);
                 break;
+            case io_kind::accept:
+                n = ::accept4(op.descriptor, static_cast<sockaddr*>(op.address), op.address_length,
+                              op.flags);
+                break;
             default:
                 n = try_file(op);
                 break;
         }
-    } while (n < 0 && errno == EINTR);
+    } while (n < 0 && (errno == EINTR || is_aborted_connection(op)));
     return n < 0 ? -errno : static_cast<std::int32_t>(n);
 }
 

@@ -1,8 +1,11 @@
+#include <malloc.h>
+
 #include <array>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -334,4 +337,52 @@ BOOST_AUTO_TEST_CASE(a_node_whose_construction_fails_gives_its_memory_back) {
         BOOST_TEST(again == first);
     }
     rung::detail::free_operation_node(again, a);
+}
+
+BOOST_AUTO_TEST_CASE(what_a_burst_has_left_is_given_back_by_and_by) {
+    if (!recycles) {
+        return;
+    }
+    constexpr std::size_t burst = 100'000;
+    constexpr std::size_t size = 256;
+    constexpr std::int64_t second_ns = 1'000'000'000;
+    std::int64_t now_ns = 1'000 * second_ns;
+    const auto used = [] { return ::mallinfo2().uordblks; };
+    const std::size_t before = used();
+    std::vector<void*> blocks(burst);
+    const auto take_all = [&] {
+        for (void*& b : blocks) {
+            b = recycler::allocate(size);
+        }
+    };
+    const auto give_all = [&] {
+        for (void* const b : blocks) {
+            recycler::deallocate(b, size);
+        }
+    };
+    take_all();
+    give_all();
+    BOOST_TEST(recycler::has_surplus());
+    // While the bursts come again there is no surplus: nothing of what they need goes away.
+    for (int i = 0; i < 5; ++i) {
+        recycler::give_back(now_ns += second_ns);
+        const std::uint64_t allocated = test::allocations();
+        take_all();
+        BOOST_TEST(test::allocations() == allocated);
+        give_all();
+    }
+    // Then each step gives back a little, and the last one says that there is no more to do.
+    int steps = 0;
+    std::int64_t next_ns = now_ns;
+    while (next_ns != std::numeric_limits<std::int64_t>::max() && steps < 10'000) {
+        const std::size_t held = used();
+        next_ns = recycler::give_back(now_ns);
+        BOOST_TEST_REQUIRE(held - used() <= 4 * 65 * 1'024U);
+        BOOST_TEST_REQUIRE(next_ns > now_ns);
+        now_ns = next_ns;
+        ++steps;
+    }
+    BOOST_TEST(steps < 10'000);
+    BOOST_TEST(!recycler::has_surplus());
+    BOOST_TEST(used() < before + blocks.capacity() * sizeof(void*) + (std::size_t{2} << 20));
 }

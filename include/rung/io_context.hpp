@@ -43,6 +43,13 @@ struct io_context_options {
     std::optional<rung::backend> backend{};
     /// Entries of the submission queue, a power of two from 1 to 32,768; the completion queue holds
     /// four times as many.
+    ///
+    /// Kernels that count rings towards RLIMIT_MEMLOCK (6.14 and later, for processes without
+    /// CAP_IPC_LOCK) may refuse so many. Then the context makes do with 32, with which a ring takes
+    /// 8 KiB; `statistics::ring_entries` tells how many there are. A full submission queue costs a
+    /// system call more, nothing else. The limit counts for all of a user's processes together; with
+    /// 1,024 entries a ring takes 136 KiB. So 64 KiB allow 8 contexts, 128 KiB to 1 MiB 16 (of which
+    /// none, one, or 7 with 1,024 entries), and 8 MiB 64.
     unsigned ring_entries = 1024;
     /// A waiting lower level runs at least once in so many handlers. At least 3.
     unsigned starvation_limit = 64;

@@ -41,6 +41,9 @@ struct statistics {
     /// Operations started again because the kernel ended them early (the thread that had submitted
     /// them exited, a signal, a descriptor in non-blocking mode).
     std::uint64_t restarts = 0;
+    /// Entries of the submission queue: as many as asked for, or 32 where the limit of lockable
+    /// memory allows no more; see `io_context_options::ring_entries`.
+    std::uint64_t ring_entries = 0;
     /// Times that a thread entered `run()` or its like beside another one although
     /// `io_context_options::concurrency_hint` was 1.
     std::uint64_t extra_runners = 0;

@@ -29,6 +29,7 @@ struct cancel_link {
     std::atomic<linked_operation*> op{nullptr};
     scheduler* engine = nullptr;
     timer_node* timer = nullptr;  // on which the operation waits; guarded by the engine's lock
+    operation** before = nullptr;  // of a wait on a timer; see wait_queue
 };
 
 inline void linked_operation::unlink_slot() noexcept {

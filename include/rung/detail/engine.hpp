@@ -40,6 +40,10 @@ void count_as(scheduler& s, unsigned n) noexcept;
 /// run queue. It joins `list`, if any; `link`, if any, is the slot handler that may cancel it.
 void start(scheduler& s, io_operation* op, io_list* list, cancel_link* link) noexcept;
 
+/// Makes the call of an operation that is `ready`, or ends it without. False if there was nothing to
+/// be had after all, so that it waits again. On a thread of the loop only.
+bool attempt(io_operation* op, operation::action what) noexcept;
+
 /// Whether a receive (or else a send) is in flight on the list, and must not be overtaken.
 bool has_transfers(scheduler& s, const io_list& list, bool receives) noexcept;
 

@@ -84,6 +84,7 @@ public:
     level io_level = level::normal;
     bool try_first = false;         // a call that does not wait comes before the entry
     bool poll_first = false;        // the kernel need not try before it waits
+    bool by_poll = false;           // the kernel only waits, for `events`; a call does the rest
     bool in_turn = false;           // not before an earlier one of its direction has ended
     bool report_aborted = false;    // of `accept`: connections that ended before we took them
     bool may_be_immediate = false;  // its handler may run within the initiating function
@@ -95,18 +96,26 @@ public:
     socklen_t* address_length = nullptr;  // of `accept`
 
     // How it stands. Engine only.
-    enum class state : std::uint8_t { idle, behind, waiting, in_kernel, ended };
+    enum class state : std::uint8_t {
+        idle,
+        behind,     // an earlier one of its direction
+        waiting,    // for an entry
+        in_kernel,  // it has one
+        ready,      // in the run queue: its call comes before its handler
+        ended
+    };
     state at = state::idle;
-    bool cancelled = false;      // somebody asked for its end
-    bool cancel_queued = false;  // and that has not reached the kernel yet
-    bool polling = false;        // the entry is a wait for `events`, before the operation proper
-    bool readable = false;       // after that wait a receive is made by a call
+    bool cancelled = false;  // somebody asked for its end
+    bool polling = false;    // the entry is a wait for `events`, before the operation proper
+    bool readable = false;   // after that wait a receive is made by a call
     io_list* list = nullptr;
     io_operation** list_before = nullptr;
     io_operation* list_next = nullptr;
-    io_operation* cancel_next = nullptr;
-    io_operation* ahead = nullptr;   // in its turn: the one to end before it,
-    io_operation* behind = nullptr;  // and the one that waits for its end
+    operation** queue_before = nullptr;  // in an io_queue: what waits for an entry, or for its end
+    io_operation* ahead = nullptr;       // in its turn: the one to end before it,
+    io_operation* behind = nullptr;      // and the one that waits for its end
+
+    std::uint32_t entry = 0;  // the position of its latest entry
 
     // How it ended: what the kernel returned, a count or a negated errno.
     std::int32_t result = -ECANCELED;
@@ -170,5 +179,38 @@ inline void io_list::unlink(io_operation* op) noexcept {
     op->list_before = nullptr;
     op->list_next = nullptr;
 }
+
+/// A first-in, first-out list of operations that leave it from any place in constant time. Owns
+/// nothing. An operation is in one such list at most.
+class io_queue {
+public:
+    io_queue() = default;
+    io_queue(const io_queue&) = delete;
+    io_queue& operator=(const io_queue&) = delete;
+
+    bool empty() const noexcept { return front_ == nullptr; }
+    io_operation* front() const noexcept { return static_cast<io_operation*>(front_); }
+
+    void push(io_operation* op) noexcept {
+        op->next_ = nullptr;
+        op->queue_before = back_;
+        *back_ = op;
+        back_ = &op->next_;
+    }
+    /// Precondition: `op` is in this list.
+    void remove(io_operation* op) noexcept {
+        *op->queue_before = op->next_;
+        if (op->next_ != nullptr) {
+            static_cast<io_operation*>(op->next_)->queue_before = op->queue_before;
+        } else {
+            back_ = op->queue_before;
+        }
+        op->queue_before = nullptr;
+    }
+
+private:
+    operation* front_ = nullptr;
+    operation** back_ = &front_;  // where the next operation is to be hung
+};
 
 }  // namespace rung::detail

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <new>
 #include <rung/config.hpp>
@@ -15,7 +17,8 @@ namespace rung::detail {
 /// Each thread holds two magazines (lists of free blocks) a class; full ones go to, and empty ones
 /// are replaced from, a depot that all threads share. So a block costs a few instructions, one lock
 /// in a magazine's worth of blocks when a thread frees what another allocates, and no `malloc` in
-/// steady state. Source: J. Bonwick and J. Adams, "Magazines and Vmem", USENIX 2001.
+/// steady state. What a burst has left in the depot and nobody has needed for a second goes back to
+/// the system bit by bit, while a loop has nothing to do. Source: J. Bonwick and J. Adams, "Magazines and Vmem", USENIX 2001.
 class recycler {
 public:
     static constexpr std::size_t smallest = 64;
@@ -23,6 +26,9 @@ public:
     static constexpr std::size_t classes = 6;
     /// What the depot keeps of a class at most; beyond it, blocks go back to the system.
     static constexpr std::size_t depot_limit_bytes = std::size_t{32} << 20;
+
+    /// What the depot may keep for good, of all classes: a magazine has up to 16 KiB.
+    static constexpr std::uint32_t depot_floor = 64;
 
     /// A block of at least `size` bytes, aligned as `operator new` aligns. Throws `std::bad_alloc`.
     static void* allocate(std::size_t size) {
@@ -65,6 +71,15 @@ public:
     /// The most blocks that a magazine of class `c` holds.
     static constexpr std::uint32_t capacity(std::size_t c) noexcept { return 256U >> c; }
 
+    /// Whether the depot has more than it may keep for good, one load.
+    static bool has_surplus() noexcept {
+        return depot_magazines_.load(std::memory_order_relaxed) > depot_floor;
+    }
+    /// Gives some of what nobody needs back to the system: at most 1,024 blocks. To be called by a
+    /// thread that has nothing to do. Gives the time at which to call again; that is far away once
+    /// has_surplus() no longer holds.
+    static std::int64_t give_back(std::int64_t now_ns) noexcept;
+
     /// Frees the calling thread's blocks, as the thread's exit does.
     static void flush() noexcept;
 
@@ -85,6 +100,7 @@ private:
         enum class state : std::uint8_t { fresh, open, ended } at = state::fresh;
     };
     struct depot;
+    struct schedule;
 
     static std::size_t class_of(std::size_t size) noexcept {
         return static_cast<std::size_t>(std::bit_width((size - (size != 0 ? 1 : 0)) / smallest));
@@ -110,7 +126,12 @@ private:
     }
     static depot& depot_of(std::size_t c) noexcept;
     static bool open_cache() noexcept;
+    static void begin_period() noexcept;
+    static block* take_surplus() noexcept;
+    static void free_all(block* b) noexcept;
 
+    /// Magazines in the depot, of all classes. Changed with the depot.
+    static constinit std::atomic<std::uint32_t> depot_magazines_;
     static constinit thread_local thread_cache cache_ [[gnu::tls_model("initial-exec")]];
 };
 

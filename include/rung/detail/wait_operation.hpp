@@ -4,7 +4,7 @@
 #include <boost/asio/error.hpp>
 #include <cstdint>
 #include <rung/detail/cancel_link.hpp>
-#include <rung/detail/intrusive_queue.hpp>
+#include <rung/detail/wait_queue.hpp>
 
 namespace rung::detail {
 
@@ -56,7 +56,7 @@ struct timer_node {
         timer_node** entry = nullptr;  // in the wheel
         std::uint32_t index;           // in a heap
     };
-    intrusive_queue<operation> waits;
+    wait_queue waits;
     atomic_place at;
     std::uint8_t wheel_level = 0;
     std::uint8_t slot = 0;

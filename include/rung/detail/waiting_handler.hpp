@@ -42,16 +42,16 @@ void give_back(const place_name& from, [[maybe_unused]] std::tuple<Args...>& arg
 ///
 /// Its slot is cleared before the call: on the handler's executor, where requests come from.
 template <class Base, class Handler, class... Args>
-class delivery {
+class handler_delivery {
 public:
-    delivery(Handler&& h, std::tuple<Args...>&& arguments, const place_name& from)
+    handler_delivery(Handler&& h, std::tuple<Args...>&& arguments, const place_name& from)
         : handler(std::move(h)), arguments_(std::move(arguments)), from_(from) {}
-    delivery(delivery&& other)
+    handler_delivery(handler_delivery&& other)
         : handler(std::move(other.handler)),
           arguments_(std::move(other.arguments_)),
           from_(std::exchange(other.from_, {})) {}
-    delivery& operator=(delivery&&) = delete;
-    ~delivery() {
+    handler_delivery& operator=(handler_delivery&&) = delete;
+    ~handler_delivery() {
         if (from_) {
             give_back<Base>(from_, arguments_);
         }
@@ -110,9 +110,7 @@ public:
 
     /// Tells the fiber of a handler that is about to be called what it is given. False if it is
     /// gone.
-    static bool was_served(Handler& h, const place_name& from) noexcept
-        requires(is_fiber)
-    {
+    static bool was_served(Handler& h, const place_name& from) noexcept requires(is_fiber) {
         auto* const r = unadapted(h).result();
         if (r != nullptr) {
             r->was_served(from, &waiting_handler::give_back_of_fiber);
@@ -153,7 +151,7 @@ private:
     static void post_result(const executor_type& ex, Handler&& h, std::tuple<Args...>&& result,
                             const place_name& from) {
         boost::asio::post(
-            ex, delivery<Base, Handler, Args...>(std::move(h), std::move(result), from));
+            ex, handler_delivery<Base, Handler, Args...>(std::move(h), std::move(result), from));
     }
     static void give_back_of_fiber(served_wait& w, const place_name& from) {
         using result_type = typename unadapted_t<Handler>::result_type;
@@ -168,14 +166,14 @@ private:
 
 template <template <class, class> class Associator, class Base, class Handler, class... Args,
           class Default>
-struct boost::asio::associator<Associator, rung::detail::delivery<Base, Handler, Args...>, Default>
-    : Associator<Handler, Default> {
-    using delivery = rung::detail::delivery<Base, Handler, Args...>;
+struct boost::asio::associator<Associator, rung::detail::handler_delivery<Base, Handler, Args...>,
+                               Default> : Associator<Handler, Default> {
+    using handler_delivery = rung::detail::handler_delivery<Base, Handler, Args...>;
 
-    static decltype(auto) get(const delivery& d) noexcept {
+    static decltype(auto) get(const handler_delivery& d) noexcept {
         return Associator<Handler, Default>::get(d.handler);
     }
-    static decltype(auto) get(const delivery& d, const Default& otherwise) noexcept {
+    static decltype(auto) get(const handler_delivery& d, const Default& otherwise) noexcept {
         return Associator<Handler, Default>::get(d.handler, otherwise);
     }
 };
