@@ -58,6 +58,7 @@ struct basic_biased_mutex<Kind>::cell_return {
     ~cell_return() {
         cell_pool& pool = cell_pool::instance();
         const std::lock_guard lock(pool.mutex);
+        this_cell_->thread.store(nullptr, std::memory_order_relaxed);
         this_cell_->next = pool.first;
         pool.first = this_cell_;
         this_cell_ = nullptr;
@@ -80,6 +81,7 @@ bool basic_biased_mutex<Kind>::claim_cell() noexcept {
         }
     }
     if (this_cell_ != nullptr) {
+        this_cell_->thread.store(__builtin_thread_pointer(), std::memory_order_relaxed);
         static thread_local const cell_return at_exit;
         static_cast<void>(at_exit);
     }
@@ -123,6 +125,7 @@ void basic_biased_mutex<Kind>::lock_mutex() noexcept {
 
 template <class Kind>
 void basic_biased_mutex<Kind>::unlock_mutex() noexcept {
+    last_owner_ = lender_;
     owner_.store(lender_, std::memory_order_release);  // pairs with the second load of the owner's
     mutex_.unlock();
 }

@@ -43,8 +43,10 @@ public:
 
     /// Locks if the calling thread is the owner and nobody has revoked that.
     bool try_lock_as_owner() noexcept {
-        cell* const here = this_cell_;
-        if (owner_.load(std::memory_order_relaxed) != here) {
+        // A thread's pointer takes one instruction to read, in every kind of object file; a
+        // thread-local takes a call in a shared object, and the registers for one in a program.
+        cell* const here = owner_.load(std::memory_order_relaxed);
+        if (here->thread.load(std::memory_order_relaxed) != __builtin_thread_pointer()) {
             return false;
         }
         here->inside.store(1, std::memory_order_relaxed);
@@ -56,7 +58,7 @@ public:
         return false;
     }
     void unlock_as_owner() noexcept {
-        this_cell_->inside.store(0, std::memory_order_release);  // pairs with the wait likewise
+        last_owner_->inside.store(0, std::memory_order_release);  // pairs with the wait likewise
     }
 
     /// Makes the calling thread, which holds the lock, the owner. Without effect where there can be
@@ -76,7 +78,8 @@ private:
     /// the thread's end; then another thread may get it, and with it what the first one owned.
     struct alignas(64) cell {
         std::atomic<std::uint32_t> inside{0};
-        cell* next = nullptr;  // in the pool of cells without a thread
+        std::atomic<void*> thread{nullptr};  // whose it is; null: nobody's
+        cell* next = nullptr;                // in the pool of cells without a thread
     };
     struct cell_pool;
     struct cell_return;
@@ -87,10 +90,11 @@ private:
     void lock_mutex() noexcept;
     void unlock_mutex() noexcept;
 
-    static constinit thread_local cell* this_cell_ [[gnu::tls_model("initial-exec")]];
+    static constinit thread_local cell* this_cell_;
     static constinit cell nobody_;
 
     std::atomic<cell*> owner_{nobody()};  // written under mutex_, or by the owner inside
+    cell* last_owner_ = nobody();         // written with owner_, but for revocations
     cell* lender_ = nobody();             // guarded by mutex_: whom unlock_mutex makes the owner
     std::uint64_t borrows_ = 0;           // guarded by mutex_
     std::mutex mutex_;
