@@ -95,6 +95,18 @@ void recycler::spill(void* p, std::size_t c) noexcept {
     }
 }
 
+void recycler::lock_depots() noexcept {
+    for (std::size_t c = 0; c < classes; ++c) {
+        depot_of(c).mutex.lock();
+    }
+}
+
+void recycler::unlock_depots() noexcept {
+    for (std::size_t c = 0; c < classes; ++c) {
+        depot_of(c).mutex.unlock();
+    }
+}
+
 void recycler::flush() noexcept {
     for (std::size_t c = 0; c < classes; ++c) {
         for (auto* const cache : {&cache_.loaded[c], &cache_.spare[c]}) {

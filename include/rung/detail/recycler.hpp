@@ -68,6 +68,10 @@ public:
     /// Frees the calling thread's blocks, as the thread's exit does.
     static void flush() noexcept;
 
+    /// Around a fork, so that the child finds the depots whole.
+    static void lock_depots() noexcept;
+    static void unlock_depots() noexcept;
+
 private:
     struct block {
         block* next;
@@ -111,7 +115,7 @@ private:
     static depot& depot_of(std::size_t c) noexcept;
     static bool open_cache() noexcept;
 
-    static constinit thread_local thread_cache cache_ [[gnu::tls_model("initial-exec")]];
+    static constinit thread_local thread_cache cache_;
 };
 
 /// An allocator over `recycler`; what handlers without an allocator of their own get.
