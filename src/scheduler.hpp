@@ -17,7 +17,8 @@
 #include <rung/statistics.hpp>
 #include <utility>
 
-#include "fork_generation.hpp"
+#include "entry_table.hpp"
+#include "fork_guarded.hpp"
 #include "inbox.hpp"
 #include "ring.hpp"
 #include "run_queue.hpp"
@@ -34,7 +35,7 @@ class running_thread;
 /// it at first, then the one that ran it last; while several run it, nobody does.
 /// Handlers run without it. Only threads in `run…`, `poll…` or `shutdown` touch the ring; what others
 /// start or cancel waits in a list, and the loop is woken.
-class scheduler {
+class scheduler final : private fork_guarded {
 public:
     static constexpr std::int64_t forever = timers::never;
     static constexpr std::int64_t no_wait = std::numeric_limits<std::int64_t>::min();
@@ -63,10 +64,8 @@ public:
     /// Destroys every handler, once the kernel has let go of their buffers.
     void shutdown() noexcept;
 
-    // Around a fork; see scheduler_fork.cpp. Each may throw `system_error`.
-    void refuse_fork_among_threads();
-    void prepare_fork();
-    void go_on_as_parent() noexcept;
+    // Around a fork; see scheduler_fork.cpp.
+    void settle_before_fork() noexcept;
     void go_on_as_child();
 
     // For guests; see guests.cpp.
@@ -107,6 +106,7 @@ private:
     operation* next_quickly() noexcept;
     operation* next(running_thread& self, std::int64_t deadline_ns);
     void note_events() noexcept;
+    void refuse_to_run() const;
     operation* pop(running_thread& self) noexcept;
     void execute_timed(operation* op);
     static void execute_traced(operation* op);
@@ -132,6 +132,13 @@ private:
     int sleep_outside(std::int64_t until_ns) noexcept;
     bool look_for_guests(lock_guard& lock);
     bool follow(running_thread& self, std::int64_t deadline_ns);
+
+    // scheduler_fork.cpp
+    void lock_for_fork() noexcept override;
+    void go_on() noexcept override;
+    void go_on_alone() noexcept override;
+    void take_back() noexcept;
+    void occupy_free_numbers() const noexcept;
 
     // scheduler_threads.cpp
     void enter(running_thread& self);
@@ -171,7 +178,6 @@ private:
     void destroy_handlers() noexcept;
     static void check(const io_context_options& options);
     void make_event();
-    void check_fork() const;
 
     /// Whether there may be guests that nobody has told us of; see has_quiet_guests().
     enum class quiet_guests : std::uint8_t {
@@ -211,6 +217,7 @@ private:
     std::int64_t leader_until_ns_ = 0;   // until when
     bool several_threads_ = false;
     std::optional<ring> ring_;
+    entry_table entries_;
     // Without an entry yet: a list a level, and last the receives that are `readable`.
     std::array<intrusive_queue<io_operation>, statistics::levels + 1> pending_;
     std::size_t receiving_bytes_ = 0;    // room of the receives in the kernel
@@ -244,15 +251,14 @@ private:
 
     // Written in the child of a fork only.
     int event_ = -1;
-    unsigned fork_generation_;
+    bool left_behind_ = false;  // the ring and what is in it are the parent's
+
+    biased_mutex::held held_for_fork_{};  // how the thread that forks holds mutex_
 };
 
 /// Tells the engine of `notify_fork`. To be called before there are services that use the engine,
 /// which are prepared before it, and told after it.
 void watch_forks(io_context& context, scheduler& s);
-
-/// Ends the helper threads of the context's resolvers, until the fork is over.
-void end_lookup_threads(io_context& context);
 
 /// One activation of `run…`, `poll…` or `shutdown` on this thread.
 class running_thread : public thread_state {

@@ -10,6 +10,12 @@
 namespace rung::detail {
 
 void scheduler::cancel_locked(io_operation* op) noexcept {
+    if (left_behind_ && op->at == io_operation::state::in_kernel) [[unlikely]] {
+        op->cancelled = true;
+        left_kernel(*op);
+        finish(op, -ECANCELED);  // this is another process than the one whose ring holds it
+        return;
+    }
     if (std::exchange(op->cancelled, true)) {
         return;
     }

@@ -43,12 +43,6 @@ void running_thread::capture_exception() noexcept {
 }
 
 void scheduler::enter(running_thread& self) {
-    if (fork_generation_ != fork_generation()) {
-        throw boost::system::system_error(
-            error::forked,
-            "rung::io_context: in the child of a fork, call notify_fork(fork_child) first, after "
-            "notify_fork(fork_prepare) before the fork; or make a new context");
-    }
     const lock_guard lock(*this);
     if (threads_ == nullptr) {
         ring_error_ = 0;  // a failure of an earlier run shows again if it lasts

@@ -63,8 +63,9 @@ struct io_context_options {
 /// Destruction destroys waiting handlers without calling them, once the kernel has let go of their
 /// buffers. No thread may be in `run…` or `poll…` then.
 /// A program that forks calls `notify_fork` around it, as Asio asks: both processes then go on with
-/// what is queued and in flight. Each call may throw `system_error`: with `error::wrong_thread`
-/// while another thread is in `run…`, and for want of a ring in the child.
+/// what is queued and in flight. Other threads may run the context meanwhile, and do not exist in
+/// the child. There `notify_fork(fork_child)` throws `system_error` for want of a ring; until it is
+/// called, objects of the context can be cancelled, closed and destroyed, and nothing runs.
 /// Errors: the constructors throw `boost::system::system_error` naming cause and cure where the
 /// kernel refuses a ring, or the option that cannot be used. Needs Linux 5.19.
 ///
@@ -113,7 +114,7 @@ public:
     /// from a handler leaves it, and it may be called again.
     /// Errors: `system_error` with `rung::error::wrong_thread` where the concurrency hint was 1 and
     /// a second thread calls while one is running, and with `rung::error::forked` in the child of a
-    /// fork that the context was not notified of: it cannot use its parent's ring.
+    /// fork before `notify_fork(fork_child)`: it cannot use its parent's ring.
     count_type run();
     /// As `run()`, for at most that long.
     template <class Rep, class Period>
@@ -148,10 +149,6 @@ public:
     bool stopped() const;
     /// Lets `run…` and `poll…` run again after they stopped.
     void restart();
-
-    /// Tells every service of a fork, as Asio's member of that name; see above. One that is refused
-    /// changes nothing.
-    void notify_fork(fork_event event);
 
     /// The backend in use. Never throws.
     rung::backend backend() const noexcept;

@@ -108,6 +108,8 @@ public:
     io_operation* ahead = nullptr;   // in its turn: the one to end before it,
     io_operation* behind = nullptr;  // and the one that waits for its end
 
+    std::uint32_t place = 0;  // in the engine's table of entries
+
     // How it ended: what the kernel returned, a count or a negated errno.
     std::int32_t result = -ECANCELED;
 
