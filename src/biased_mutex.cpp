@@ -102,6 +102,7 @@ struct basic_biased_mutex<Kind>::cell_return {
     ~cell_return() {
         cell_pool& pool = cell_pool::instance();
         const std::lock_guard lock(pool.mutex);
+        this_cell_->thread.store(nullptr, std::memory_order_relaxed);
         this_cell_->next = pool.first;
         pool.first = this_cell_;
         this_cell_ = nullptr;
@@ -124,6 +125,7 @@ bool basic_biased_mutex<Kind>::claim_cell() noexcept {
         }
     }
     if (this_cell_ != nullptr) {
+        this_cell_->thread.store(__builtin_thread_pointer(), std::memory_order_relaxed);
         static thread_local const cell_return at_exit;
         static_cast<void>(at_exit);
     }
@@ -196,8 +198,9 @@ void basic_biased_mutex<Kind>::lock_mutex() noexcept {
 template <class Kind>
 void basic_biased_mutex<Kind>::unlock_mutex() noexcept {
     if (next_owner_ != nobody()) {
+        last_owner_ = std::exchange(next_owner_, nobody());
         // Pairs with the second load of the owner's.
-        owner_.store(std::exchange(next_owner_, nobody()), std::memory_order_release);
+        owner_.store(last_owner_, std::memory_order_release);
     }
     mutex_.unlock();
 }

@@ -232,7 +232,7 @@ struct fiber_thread {
     void open();
 };
 
-extern constinit thread_local fiber_thread this_fiber_thread [[gnu::tls_model("initial-exec")]];
+extern constinit thread_local fiber_thread this_fiber_thread;
 
 inline fiber* fiber::current() noexcept { return this_fiber_thread.current; }
 

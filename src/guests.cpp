@@ -25,6 +25,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "asio_locks.hpp"
 #include "guest_events.hpp"
 #include "scheduler.hpp"
 
@@ -144,7 +145,8 @@ public:
           engine_(executor_access::engine_of(static_cast<io_context&>(context).get_executor())),
           asio_(boost::asio::use_service<asio_scheduler>(context)),
           reactor_(boost::asio::use_service<asio_reactor>(context)),
-          turns_(new turn(*this)) {
+          turns_(new turn(*this)),
+          fork_locks_(asio_locks::of(context)) {
         asio_.work_started();  // without any, it would stop
         engine_.watch(this);
         post_turn();
@@ -199,7 +201,10 @@ private:
         }
     };
 
-    void shutdown() override { engine_.watch(nullptr); }
+    void shutdown() override {
+        engine_.watch(nullptr);
+        fork_locks_.reset();  // before the reactor goes
+    }
     void notify_fork(boost::asio::execution_context::fork_event event) override {
         if (event == boost::asio::execution_context::fork_child) {
             watch_instead(descriptor_of(reactor_));  // which has a new one, being told before us
@@ -309,6 +314,7 @@ private:
     pause pause_;
     std::atomic<turn*> turns_;           // owned; a list to which turns are added only
     std::atomic<bool> newcomer_{false};  // a thread has entered since the task was last seen
+    std::unique_ptr<asio_locks> fork_locks_;
 };
 
 boost::asio::execution_context::id guest_host::id;

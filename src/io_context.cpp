@@ -74,14 +74,6 @@ void io_context::stop() { scheduler_->stop(); }
 bool io_context::stopped() const { return scheduler_->stopped(); }
 void io_context::restart() { scheduler_->restart(); }
 
-void io_context::notify_fork(fork_event event) {
-    if (event == fork_prepare) {
-        // Before services are told that would prepare for nothing, such as those of Asio.
-        scheduler_->refuse_fork_among_threads();
-    }
-    execution_context::notify_fork(event);
-}
-
 rung::backend io_context::backend() const noexcept { return scheduler_->backend(); }
 rung::statistics io_context::statistics() const noexcept { return scheduler_->statistics(); }
 

@@ -10,13 +10,15 @@
 #include <boost/asio/execution_context.hpp>
 #include <condition_variable>
 #include <cstring>
+#include <list>
+#include <memory>
 #include <mutex>
 #include <rung/detail/asio_binding.hpp>
 #include <rung/detail/name_lookup.hpp>
 #include <system_error>
 #include <thread>
-#include <vector>
 
+#include "fork_guarded.hpp"
 #include "scheduler.hpp"
 
 namespace rung::detail {
@@ -65,6 +67,13 @@ bool name_question::is_numeric() const noexcept {
                       ::inet_pton(AF_INET6, host.c_str(), &bytes) == 1);
 }
 
+std::shared_ptr<name_question> name_question::repeat() const {
+    auto same = reverse ? std::make_shared<name_question>(&address, size, type)
+                        : std::make_shared<name_question>(host, service, hints);
+    same->asker = asker;
+    return same;
+}
+
 namespace {
 
 /// No signal handler of the program is to run on a helper thread, as on those of Asio.
@@ -84,18 +93,18 @@ private:
 };
 
 /// The lookups of one context and the threads that see to them.
-class lookup_pool final : public boost::asio::execution_context::service {
+class lookup_pool final : public boost::asio::execution_context::service, private fork_guarded {
 public:
     using key_type = lookup_pool;
     static boost::asio::execution_context::id id;
 
-    explicit lookup_pool(boost::asio::execution_context& c) : service(c) {}
-    ~lookup_pool() override { join(); }
-
-    /// Waits for the threads to end, each with the lookup that it is at.
-    void join();
-    /// Whether this is a child process, in which the threads and what they work on do not exist.
-    bool left_behind() const noexcept { return generation_ != fork_generation(); }
+    explicit lookup_pool(boost::asio::execution_context& c) : service(c) {
+        join_forks(order::lookups);
+    }
+    ~lookup_pool() override {
+        leave_forks();
+        join();
+    }
 
     void start(scheduler& s, lookup_list& list, lookup_operation* op, cancel_link* link) noexcept;
     void cancel_all(scheduler& s, lookup_list& list) noexcept;
@@ -104,10 +113,19 @@ public:
     void unlink(cancel_link& link) noexcept;
 
 private:
+    struct helper {
+        std::thread thread;
+        std::shared_ptr<name_question> at;  // what it looks up
+    };
+
     void shutdown() override;
     void notify_fork(boost::asio::execution_context::fork_event event) override;
+    void lock_for_fork() noexcept override { mutex_.lock(); }
+    void go_on() noexcept override { mutex_.unlock(); }
+    void go_on_alone() noexcept override;
+    void join();
     void add_thread(scheduler& s);
-    void serve(scheduler& s);
+    void serve(scheduler& s, helper& self);
     static void leave(lookup_operation* op) noexcept;
     static void end(scheduler& s, lookup_operation* op) noexcept;
     static void abort(scheduler& s, lookup_operation* op) noexcept;
@@ -122,8 +140,8 @@ private:
     bool stopping_ = false;
     bool over_ = false;  // the context is being destroyed
     scheduler* engine_ = nullptr;
-    std::vector<std::thread> threads_;
-    unsigned generation_ = fork_generation();  // in which the threads live
+    std::list<helper> helpers_;
+    bool forked_ = false;  // in the child of a fork that has not been told
 };
 
 boost::asio::execution_context::id lookup_pool::id;
@@ -157,7 +175,7 @@ void lookup_pool::start(scheduler& s, lookup_list& list, lookup_operation* op,
     (first_ == nullptr ? first_ : last_->next) = op->question;
     last_ = op->question.get();
     ++waiting_;
-    if (!stopping_ && waiting_ > idle_ && threads_.size() < s.options().resolver_threads) {
+    if (!stopping_ && waiting_ > idle_ && helpers_.size() < s.options().resolver_threads) {
         add_thread(s);
     }
     asked_.notify_one();
@@ -167,10 +185,15 @@ void lookup_pool::start(scheduler& s, lookup_list& list, lookup_operation* op,
 void lookup_pool::add_thread(scheduler& s) {
     try {
         const signals_blocked none;
-        threads_.reserve(threads_.size() + 1);
-        threads_.emplace_back([this, &s] { serve(s); });
+        helper& h = helpers_.emplace_back();
+        try {
+            h.thread = std::thread([this, &s, &h] { serve(s, h); });
+        } catch (...) {
+            helpers_.pop_back();
+            throw;
+        }
     } catch (const std::exception&) {
-        while (threads_.empty() && first_ != nullptr) {
+        while (helpers_.empty() && first_ != nullptr) {
             const auto question = next_question();
             question->error = boost::asio::error::try_again;
             if (question->asker != nullptr) {
@@ -187,7 +210,7 @@ std::shared_ptr<name_question> lookup_pool::next_question() noexcept {
     return question;
 }
 
-void lookup_pool::serve(scheduler& s) {
+void lookup_pool::serve(scheduler& s, helper& self) {
     std::unique_lock lock(mutex_);
     for (;;) {
         ++idle_;
@@ -200,9 +223,11 @@ void lookup_pool::serve(scheduler& s) {
         if (question->asker == nullptr) {
             continue;
         }
+        self.at = question;
         lock.unlock();
         question->answer();
         lock.lock();
+        self.at.reset();
         if (question->asker != nullptr) {
             end(s, question->asker);
         }
@@ -234,9 +259,6 @@ void lookup_pool::abort(scheduler& s, lookup_operation* op) noexcept {
 }
 
 void lookup_pool::cancel_all(scheduler& s, lookup_list& list) noexcept {
-    if (left_behind()) {
-        return;
-    }
     const std::lock_guard lock(mutex_);
     while (lookup_operation* const op = list.front) {
         abort(s, op);
@@ -252,9 +274,6 @@ void lookup_pool::move(lookup_list& to, lookup_list& from) noexcept {
 }
 
 void lookup_pool::cancel(cancel_link& link) noexcept {
-    if (left_behind()) {
-        return;
-    }
     scheduler& s = *link.engine;
     const std::lock_guard lock(mutex_);
     auto* const op = static_cast<lookup_operation*>(link.op.load(std::memory_order_relaxed));
@@ -264,38 +283,26 @@ void lookup_pool::cancel(cancel_link& link) noexcept {
 }
 
 void lookup_pool::unlink(cancel_link& link) noexcept {
-    if (left_behind()) {
-        return;
-    }
     const std::lock_guard lock(mutex_);
     if (linked_operation* const op = link.op.load(std::memory_order_relaxed)) {
         op->unlink_slot();
     }
 }
 
+/// Waits for the threads to end, each with the lookup that it is at.
 void lookup_pool::join() {
-    if (left_behind()) {
-        for (std::thread& t : threads_) {
-            t.detach();
-        }
-        threads_.clear();
-        return;
-    }
     {
         const std::lock_guard lock(mutex_);
         stopping_ = true;
     }
     asked_.notify_all();
-    for (std::thread& t : threads_) {
-        t.join();
+    for (helper& h : helpers_) {
+        h.thread.join();
     }
-    threads_.clear();
+    helpers_.clear();
 }
 
 void lookup_pool::shutdown() {
-    if (left_behind()) {
-        return;
-    }
     {
         const std::lock_guard lock(mutex_);
         over_ = true;
@@ -308,26 +315,38 @@ void lookup_pool::shutdown() {
     join();
 }
 
-void lookup_pool::notify_fork(boost::asio::execution_context::fork_event event) {
-    if (event == boost::asio::execution_context::fork_prepare) {
-        return;  // see end_lookup_threads()
+/// In the child the threads do not exist: what they were at is in the queue again.
+void lookup_pool::go_on_alone() noexcept {
+    forked_ = true;
+    idle_ = 0;
+    std::construct_at(&asked_);  // it would wait for the threads that wait for it
+    for (helper& h : helpers_) {
+        if (h.at != nullptr && h.at->asker != nullptr) {
+            try {
+                auto question = h.at->repeat();
+                question->asker->question = question;
+                last_ = first_ == nullptr ? question.get() : last_;
+                question->next = std::exchange(first_, question);
+                ++waiting_;
+            } catch (const std::bad_alloc&) {
+                // Then it can still be cancelled.
+            }
+        }
+        h.thread.detach();
     }
-    generation_ = fork_generation();  // the threads have ended before
+    helpers_.clear();
+    mutex_.unlock();
+}
+
+void lookup_pool::notify_fork(boost::asio::execution_context::fork_event event) {
     const std::lock_guard lock(mutex_);
-    stopping_ = false;
-    if (first_ != nullptr) {
+    const bool told = event == boost::asio::execution_context::fork_child;
+    if (told && std::exchange(forked_, false) && first_ != nullptr) {
         add_thread(*engine_);
     }
 }
 
 }  // namespace
-
-void end_lookup_threads(io_context& context) {
-    boost::asio::execution_context& c = context;
-    if (boost::asio::has_service<lookup_pool>(c)) {
-        boost::asio::use_service<lookup_pool>(c).join();
-    }
-}
 
 namespace lookups {
 

@@ -178,6 +178,18 @@ std::int64_t recycler::give_back(std::int64_t now_ns) noexcept {
     return has_surplus() ? s.next_step_ns : std::numeric_limits<std::int64_t>::max();
 }
 
+void recycler::lock_depots() noexcept {
+    for (std::size_t c = 0; c < classes; ++c) {
+        depot_of(c).mutex.lock();
+    }
+}
+
+void recycler::unlock_depots() noexcept {
+    for (std::size_t c = 0; c < classes; ++c) {
+        depot_of(c).mutex.unlock();
+    }
+}
+
 void recycler::flush() noexcept {
     for (std::size_t c = 0; c < classes; ++c) {
         for (auto* const cache : {&cache_.loaded[c], &cache_.spare[c]}) {

@@ -102,6 +102,16 @@ void prepare(io_uring_sqe* e, io_operation& op) noexcept {
 ring::ring(std::unique_ptr<ring_backend> backend) noexcept
     : backend_(std::move(backend)), memory_(backend_->memory()) {}
 
+void ring::abandon() noexcept {
+    backend_->abandon();
+    memory_ = {.sq_head = &nothing_,
+               .sq_tail = &nothing_,
+               .sq_flags = &nothing_,
+               .cq_head = &nothing_,
+               .cq_tail = &nothing_};
+    tail_ = head_ = cq_head_ = 0;
+}
+
 void ring::rebuild() {
     backend_->rebuild();
     memory_ = backend_->memory();

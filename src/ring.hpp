@@ -65,7 +65,10 @@ public:
     /// Notes how many entries the backend has taken, and whether it keeps completions aside.
     void refresh() noexcept;
 
-    /// In the child of a fork: an empty ring of this process's own. Throws as its backend.
+    /// In the child of a fork: leaves the ring and what it holds to the parent. It has no room, and
+    /// nothing comes of it, until `rebuild()`.
+    void abandon() noexcept;
+    /// After that: an empty ring of this process's own. Throws as its backend.
     void rebuild();
 
     /// Whether the backend has taken everything added so far. While another thread is in `wait`, too.
@@ -107,6 +110,7 @@ private:
     unsigned head_ = 0;  // entries that the backend has taken
     unsigned cq_head_ = 0;
     std::uint64_t overflows_ = 0;
+    unsigned nothing_ = 0;  // every index and flag of a ring without memory
 };
 
 }  // namespace rung::detail

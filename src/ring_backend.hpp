@@ -6,6 +6,7 @@
 
 struct io_uring_sqe;
 struct io_uring_cqe;
+struct io_uring_probe;
 
 namespace rung::detail {
 
@@ -41,8 +42,10 @@ public:
     virtual int enter(unsigned to_submit, unsigned min_complete, bool get_events,
                       const timespec* timeout) noexcept = 0;
 
-    /// In the child of a fork: lets go of what is the parent's and makes itself anew. Throws as
-    /// `make_kernel_backend`.
+    /// In the child of a fork: lets go of what is the parent's. `memory()` is gone, and `enter`
+    /// fails.
+    virtual void abandon() noexcept {}
+    /// After that: makes itself anew. Throws as `make_kernel_backend`.
     virtual void rebuild() {}
 };
 
@@ -50,6 +53,9 @@ public:
 inline constexpr int futex_wait_opcode = 51;
 /// Whether the kernel's ring has it. Asks the kernel once.
 bool waits_for_futexes() noexcept;
+
+/// Whether a kernel of which this is said is Linux 5.19 or newer, by an opcode that came with it.
+bool kernel_suffices(const io_uring_probe& probe) noexcept;
 
 /// The kernel's ring. Throws `boost::system::system_error` that names cause and cure.
 std::unique_ptr<ring_backend> make_kernel_backend(const io_context_options& options);

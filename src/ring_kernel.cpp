@@ -11,13 +11,15 @@
 #include <limits>
 #include <rung/error.hpp>
 #include <string>
+#include <utility>
 
-#include "fork_generation.hpp"
 #include "ring_backend.hpp"
 
 namespace rung::detail {
 
 namespace {
+
+using probe_pointer = std::unique_ptr<io_uring_probe, decltype(&io_uring_free_probe)>;
 
 /// What a refused set-up means, and what to do about it.
 std::string explain_refusal(int error) {
@@ -80,7 +82,11 @@ public:
         : entries_(options.ring_entries), single_thread_(options.concurrency_hint == 1) {
         set_up();
     }
-    ~kernel_backend() override { let_go(); }
+    ~kernel_backend() override {
+        if (ring_.ring_fd != -1) {  // not in the child of a fork
+            io_uring_queue_exit(&ring_);
+        }
+    }
     kernel_backend(const kernel_backend&) = delete;
     kernel_backend& operator=(const kernel_backend&) = delete;
 
@@ -119,10 +125,11 @@ public:
         return n < 0 ? -errno : static_cast<int>(n);
     }
 
-    void rebuild() override {
-        let_go();
-        set_up();
+    void abandon() noexcept override {
+        // Its memory is not mapped here; the descriptor would keep the ring alive after the parent.
+        ::close(std::exchange(ring_.ring_fd, -1));
     }
+    void rebuild() override { set_up(); }
 
 private:
     /// Makes the ring: the smallest one where there is no memory for that which was asked for.
@@ -144,13 +151,13 @@ private:
         if (error != 0) {
             refuse(error);
         }
+        refuse_old_kernel();
         // Entries are taken in the order in which they lie.
         for (unsigned i = 0; i < params_.sq_entries; ++i) {
             ring_.sq.array[i] = i;
         }
         // A child process must not submit to its parent's ring by accident.
         io_uring_ring_dontfork(&ring_);
-        generation_ = fork_generation();
     }
 
     /// Gives 0 or an errno.
@@ -178,10 +185,17 @@ private:
             return;  // the kernel refused one to the child of a fork
         }
         last_closed_ns().store(monotonic_ns(), std::memory_order_relaxed);
-        if (generation_ == fork_generation()) {
+        io_uring_queue_exit(&ring_);
+    }
+
+    /// Set-up alone does not tell: without a flag of Linux 5.19 it succeeds on 5.18, which then
+    /// refuses to cancel everything at once and to poll before a transfer.
+    void refuse_old_kernel() {
+        const probe_pointer probe(io_uring_get_probe_ring(&ring_), &io_uring_free_probe);
+        if (probe != nullptr && !kernel_suffices(*probe)) {
             io_uring_queue_exit(&ring_);
-        } else {
-            ::close(ring_.ring_fd);  // the memory is the parent's, and not mapped here
+            ring_.ring_fd = -1;
+            refuse(EINVAL);
         }
     }
 
@@ -189,15 +203,17 @@ private:
     bool single_thread_;
     io_uring_params params_{};
     ::io_uring ring_{};
-    unsigned generation_ = 0;  // of the process that made the ring
 };
 
 }  // namespace
 
+bool kernel_suffices(const io_uring_probe& probe) noexcept {
+    return io_uring_opcode_supported(&probe, IORING_OP_SOCKET) != 0;
+}
+
 bool waits_for_futexes() noexcept {
     static const bool answer = [] {
-        const std::unique_ptr<io_uring_probe, decltype(&io_uring_free_probe)> probe(
-            io_uring_get_probe(), &io_uring_free_probe);
+        const probe_pointer probe(io_uring_get_probe(), &io_uring_free_probe);
         return probe != nullptr && io_uring_opcode_supported(probe.get(), futex_wait_opcode) != 0;
     }();
     return answer;

@@ -58,19 +58,19 @@ void scheduler::check(const io_context_options& options) {
 
 scheduler::scheduler(io_context& context, const io_context_options& options,
                      std::unique_ptr<ring_backend> backend)
-    : queue_(options.starvation_limit),
-      context_(context),
-      options_(normalised(options)),
-      fork_generation_(fork_generation()) {
+    : queue_(options.starvation_limit), context_(context), options_(normalised(options)) {
     check(options_);
     if (backend == nullptr) {
         backend = make_kernel_backend(options_);
     }
     ring_.emplace(std::move(backend));
     make_event();
-    const lock_guard lock(*this);
-    mutex_.own();
-    note_events();
+    {
+        const lock_guard lock(*this);
+        mutex_.own();
+        note_events();
+    }
+    join_forks(order::engine);
 }
 
 void scheduler::make_event() {
@@ -83,10 +83,10 @@ void scheduler::make_event() {
 }
 
 scheduler::~scheduler() {
+    leave_forks();
     // A thread that was to wake the loop may not have got round to it; until then it uses this.
     backoff until_then;
-    while (wake_ups_.load(std::memory_order_acquire) < wakes_owed_ &&
-           fork_generation_ == fork_generation()) {
+    while (wake_ups_.load(std::memory_order_acquire) < wakes_owed_) {
         until_then.wait();
     }
     ::close(event_);
@@ -121,11 +121,9 @@ rung::statistics scheduler::statistics() noexcept {
 }
 
 void scheduler::shutdown() noexcept {
-    if (fork_generation_ != fork_generation()) {
-        return;  // the operations are the parent's, and so are their buffers
-    }
     running_thread self(*this);
     self.runs_handlers = false;
+    take_back();
     do {
         destroy_handlers();
         const lock_guard lock(*this);

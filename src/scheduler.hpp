@@ -18,7 +18,8 @@
 #include <rung/statistics.hpp>
 #include <utility>
 
-#include "fork_generation.hpp"
+#include "entry_table.hpp"
+#include "fork_guarded.hpp"
 #include "inbox.hpp"
 #include "ownership_backoff.hpp"
 #include "ring.hpp"
@@ -39,7 +40,7 @@ class running_thread;
 /// take it often.
 /// Handlers run without it. Only threads in `run…`, `poll…` or `shutdown` touch the ring; what others
 /// start or cancel waits in a list, and the loop is woken.
-class scheduler {
+class scheduler final : private fork_guarded {
 public:
     static constexpr std::int64_t forever = timers::never;
     static constexpr std::int64_t no_wait = std::numeric_limits<std::int64_t>::min();
@@ -68,10 +69,8 @@ public:
     /// Destroys every handler, once the kernel has let go of their buffers.
     void shutdown() noexcept;
 
-    // Around a fork; see scheduler_fork.cpp. Each may throw `system_error`.
-    void refuse_fork_among_threads();
-    void prepare_fork();
-    void go_on_as_parent() noexcept;
+    // Around a fork; see scheduler_fork.cpp.
+    void settle_before_fork() noexcept;
     void go_on_as_child();
 
     // For guests; see guests.cpp.
@@ -115,6 +114,7 @@ private:
     operation* next_quickly() noexcept;
     operation* next(running_thread& self, std::int64_t deadline_ns);
     void note_events() noexcept;
+    void refuse_to_run() const;
     operation* pop(running_thread& self) noexcept;
     void execute_timed(operation* op);
     static void execute_traced(operation* op);
@@ -130,7 +130,7 @@ private:
     void wake_if_asleep() noexcept;
     void note_foreign_work() noexcept;
     void post_elsewhere(operation* op) noexcept;
-    void post_when_revoked(operation* op) noexcept;
+    void post_when_revoked(operation* op, biased_mutex::cell* here) noexcept;
     void drain_inbox() noexcept;
     void pass(lock_guard& lock) noexcept;
     void fire_timers(std::int64_t now_ns) noexcept;
@@ -145,6 +145,13 @@ private:
     int sleep_outside(std::int64_t until_ns) noexcept;
     bool look_for_guests(lock_guard& lock);
     bool follow(running_thread& self, std::int64_t deadline_ns);
+
+    // scheduler_fork.cpp
+    void lock_for_fork() noexcept override;
+    void go_on() noexcept override;
+    void go_on_alone() noexcept override;
+    void take_back() noexcept;
+    void occupy_free_numbers() const noexcept;
 
     // scheduler_threads.cpp
     void enter(running_thread& self);
@@ -213,7 +220,6 @@ private:
     void destroy_handlers() noexcept;
     static void check(const io_context_options& options);
     void make_event();
-    void check_fork() const;
 
     /// Whether there may be guests that nobody has told us of; see has_quiet_guests().
     enum class quiet_guests : std::uint8_t {
@@ -257,6 +263,7 @@ private:
     std::int64_t leader_until_ns_ = 0;   // until when
     bool several_threads_ = false;
     std::optional<ring> ring_;
+    entry_table entries_;
     // Without an entry yet: a list a level, and last the receives that are `readable`.
     std::array<io_queue, statistics::levels + 1> pending_;
     std::size_t receiving_bytes_ = 0;  // room of the receives in the kernel
@@ -294,15 +301,14 @@ private:
 
     // Written in the child of a fork only.
     int event_ = -1;
-    unsigned fork_generation_;
+    bool left_behind_ = false;  // the ring and what is in it are the parent's
+
+    biased_mutex::held held_for_fork_{};  // how the thread that forks holds mutex_
 };
 
 /// Tells the engine of `notify_fork`. To be called before there are services that use the engine,
 /// which are prepared before it, and told after it.
 void watch_forks(io_context& context, scheduler& s);
-
-/// Ends the helper threads of the context's resolvers, until the fork is over.
-void end_lookup_threads(io_context& context);
 
 /// One activation of `run…`, `poll…` or `shutdown` on this thread.
 class running_thread : public thread_state {
@@ -377,12 +383,13 @@ inline void scheduler::be_punctual() noexcept {
 
 inline void scheduler::post(operation* op) noexcept {
     // Inline, so that engine::post is this and nothing else; and nothing here needs a stack frame.
-    if (!mutex_.owned_here()) [[unlikely]] {
+    biased_mutex::cell* const here = mutex_.owner_here();
+    if (here == nullptr) [[unlikely]] {
         post_elsewhere(op);
         return;
     }
-    if (!mutex_.announce()) [[unlikely]] {
-        post_when_revoked(op);
+    if (!mutex_.announce(here)) [[unlikely]] {
+        post_when_revoked(op, here);
         return;
     }
     // Nobody sleeps: while another thread runs the context this one is not the owner.

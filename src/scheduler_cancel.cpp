@@ -49,7 +49,8 @@ bool scheduler::mark_cancelled(io_operation* op) noexcept {
 void scheduler::end_cancelled(io_operation* op) noexcept {
     if (op->at == io_operation::state::waiting) {
         finish(op, -ECANCELED);
-    } else if (leader_ == nullptr && submitting_ == 0 && ring_->withdraw(*op)) {
+    } else if (left_behind_ ||  // this is another process than the one whose ring holds it
+               (leader_ == nullptr && submitting_ == 0 && ring_->withdraw(*op))) {
         left_kernel(*op);
         finish(op, -ECANCELED);
     } else {

@@ -1,17 +1,20 @@
 /// Parent and child of a fork both go on: `execution_context::notify_fork`.
 ///
-/// Rings and what is in them stay with the parent's memory, which the child does not have. So the
-/// kernel gives every operation back before the fork, as it does when a thread exits, and each
-/// process starts them again, the child in a ring of its own. Nothing is undone where a fork is
-/// refused, as this watch is asked last and does nothing else before it may refuse.
+/// The ring and what is in it stay with the parent, which notices nothing. The child finds every
+/// operation in flight in its copy of the memory: it takes those that have an entry back to the
+/// list of what waits for one, where they can be cancelled without a ring, and starts them in a
+/// ring of its own once it is told to.
 
-#include <pthread.h>
+#include <fcntl.h>
 #include <unistd.h>
 
-#include <atomic>
+#include <ctime>
 #include <memory>
 #include <rung/error.hpp>
+#include <utility>
 
+#include "asio_locks.hpp"
+#include "guest_events.hpp"
 #include "scheduler.hpp"
 
 namespace rung::detail {
@@ -31,11 +34,9 @@ private:
     void notify_fork(boost::asio::execution_context::fork_event event) override {
         switch (event) {
             case boost::asio::execution_context::fork_prepare:
-                engine_.prepare_fork();
-                end_lookup_threads(engine_.context());
+                engine_.settle_before_fork();
                 break;
             case boost::asio::execution_context::fork_parent:
-                engine_.go_on_as_parent();
                 break;
             case boost::asio::execution_context::fork_child:
                 engine_.go_on_as_child();
@@ -54,68 +55,116 @@ void watch_forks(io_context& context, scheduler& s) {
     boost::asio::make_service<fork_watch>(context, s);
 }
 
-unsigned fork_generation() noexcept {
-    static std::atomic<unsigned> generation{0};
-    static const int registered = ::pthread_atfork(nullptr, nullptr, [] { ++generation; });
-    static_cast<void>(registered);
-    return generation.load(std::memory_order_relaxed);
-}
-
-void scheduler::refuse_fork_among_threads() {
-    const lock_guard lock(*this);
-    check_fork();
-}
-
-void scheduler::check_fork() const {
-    for (const running_thread* t = threads_; t != nullptr; t = t->next_) {
-        if (t->thread_ != &this_thread_state) {
-            throw boost::system::system_error(
-                error::wrong_thread,
-                "rung::io_context: notify_fork while another thread runs the context, which would "
-                "not exist in the child");
-        }
+/// Brings what can end at once to its end, so that it is not done again in the child.
+void scheduler::settle_before_fork() noexcept {
+    constexpr timespec pause{.tv_sec = 0, .tv_nsec = 50'000};
+    constexpr int most_pauses = 100;
+    lock_guard lock(*this);
+    if (left_behind_) {
+        return;
     }
-}
-
-void scheduler::prepare_fork() {
-    const lock_guard lock(*this);
-    check_fork();
-    while (in_kernel_ != 0 && ring_error_ == 0) {
-        if (ring_->room() == 0) {
-            submit();
-            reap();
-        }
-        cancel_in_kernel();
-        if (in_kernel_ != 0) {
-            await_kernel();
-        }
-    }
-    throw_error();
-}
-
-void scheduler::go_on_as_parent() noexcept {
-    const lock_guard lock(*this);
     submit_pending();
+    submit();
+    reap();
+    // Completions wake a thread that sleeps in the ring, and are its own to take.
+    for (int i = 0; leader_ != nullptr && ring_->ready() && i < most_pauses; ++i) {
+        lock.unlock();
+        ::nanosleep(&pause, nullptr);
+        lock.lock();
+    }
+    if (self() == nullptr && !queue_.empty()) {
+        share_work();
+    }
+}
+
+void scheduler::lock_for_fork() noexcept {
+    held_for_fork_ = mutex_.lock();
+    lock_services(context_);  // which notify_fork reads
+}
+
+void scheduler::go_on() noexcept {
+    unlock_services(context_);
+    mutex_.unlock(held_for_fork_);
+}
+
+/// In the child, under the lock that was taken before the fork.
+void scheduler::go_on_alone() noexcept {
+    left_behind_ = true;
+    ring_->abandon();
+    wake_armed_ = false;
+    guests_armed_ = false;
+    submitting_ = 0;
+    // Nobody sleeps, and who was about to wake the sleeper is not here.
+    leader_ = nullptr;
+    inbox_.interrupt();
+    on_futex_.store(0, std::memory_order_relaxed);
+    wakes_owed_ = wake_ups_.load(std::memory_order_relaxed);
+    idle_ = 0;
+    std::construct_at(&work_available_);  // it would wait for the threads that wait for it
+    running_thread** at = &threads_;
+    while (running_thread* const t = *at) {
+        if (t->thread_ == &this_thread_state) {
+            at = &t->next_;
+        } else {
+            *at = t->next_;
+            bring_back(*t);
+        }
+    }
+    several_threads_ = false;
+    note_events();
+    // A thread that is not here may own the mutex, or have been about to take it from its owner.
+    go_on();
+    std::construct_at(&mutex_);
+}
+
+/// Takes what is in the parent's ring for what waits for an entry.
+void scheduler::take_back() noexcept {
+    const lock_guard lock(*this);
+    if (!left_behind_) {
+        return;
+    }
+    entries_.for_each([this](io_operation& op) { completed(&op, -ECANCELED); });
+    // Those for which there was no memory to note them stay behind.
+    in_flight_ -= std::exchange(in_kernel_, 0);
+    low_in_kernel_ = 0;
+    receiving_bytes_ = 0;
+}
+
+void scheduler::refuse_to_run() const {
+    throw boost::system::system_error(
+        error::forked,
+        "rung::io_context: this is the child of a fork: call notify_fork(fork_child), or make a "
+        "new context");
+}
+
+/// In a child of vfork Asio's reactor, which is told next, makes its descriptors anew and notes their
+/// numbers in its parent's memory. They are the same ones if no lower number is free.
+void scheduler::occupy_free_numbers() const noexcept {
+    constexpr int most_above = 32;  // of the reactor's other descriptors
+    const int last = guests_->descriptor() + most_above;
+    while (true) {
+        const int free = ::fcntl(event_, F_DUPFD_CLOEXEC, 0);
+        if (free == -1 || free >= last) {
+            return;  // exec and _exit close them
+        }
+    }
 }
 
 void scheduler::go_on_as_child() {
+    take_back();
     const lock_guard lock(*this);
-    check_fork();
-    if (in_kernel_ != 0) {
-        throw boost::system::system_error(
-            error::forked,
-            "rung::io_context: notify_fork(fork_child) without notify_fork(fork_prepare) before "
-            "the fork");
+    if (!left_behind_) {
+        if (in_borrowed_memory() && guests_ != nullptr) {
+            occupy_free_numbers();
+        }
+        return;
     }
-    // What the parent sleeps on is not to be written to from here.
-    ::close(event_);
-    make_event();
-    wakes_owed_ = wake_ups_.load(std::memory_order_relaxed);
-    wake_armed_ = false;
-    guests_armed_ = false;
-    ring_error_ = 0;
     ring_->rebuild();
-    fork_generation_ = fork_generation();
+    ::close(event_);  // which wakes the parent
+    make_event();
+    ring_error_ = 0;
+    left_behind_ = false;
+    note_events();
 }
 
 }  // namespace rung::detail

@@ -97,6 +97,7 @@ inline void scheduler::queue_entry(io_operation* op) noexcept {
     }
     op->at = io_operation::state::in_kernel;
     ++in_kernel_;
+    entries_.add(*op);
     low_in_kernel_ += op->io_level == level::low ? 1 : 0;
     receiving_bytes_ += receive && !op->polling ? op->length : 0;
     ++counters_.submissions;
@@ -106,6 +107,7 @@ inline void scheduler::queue_entry(io_operation* op) noexcept {
 /// The other side of queue_entry, before anything of the operation changes.
 void scheduler::left_kernel(const io_operation& op) noexcept {
     --in_kernel_;
+    entries_.remove(op);
     low_in_kernel_ -= op.io_level == level::low ? 1 : 0;
     receiving_bytes_ -= op.kind == io_kind::receive && !op.polling ? op.length : 0;
 }

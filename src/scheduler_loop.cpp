@@ -12,7 +12,8 @@ namespace rung::detail {
 
 /// To be called when what it looks at has changed.
 void scheduler::note_events() noexcept {
-    eventful_ = several_threads_ || (urgent_io_ | urgent_waits_) != 0 || options_.measure_time;
+    eventful_ = several_threads_ || (urgent_io_ | urgent_waits_) != 0 || options_.measure_time ||
+                left_behind_;
 }
 
 /// The next handler, if all that there is to do is to run it.
@@ -33,6 +34,9 @@ inline operation* scheduler::next_quickly() noexcept {
 /// The next handler, once everything else has been seen to. Null if the loop is to end.
 operation* scheduler::next(running_thread& self, std::int64_t deadline_ns) {
     lock_guard lock(*this);
+    if (left_behind_) [[unlikely]] {
+        refuse_to_run();
+    }
     std::int64_t idle_since_ns = 0;
     for (;;) {
         if (stopped_.load(std::memory_order_relaxed)) {

@@ -35,12 +35,6 @@ void running_thread::capture_exception() noexcept {
 }
 
 void scheduler::enter(running_thread& self) {
-    if (fork_generation_ != fork_generation()) {
-        throw boost::system::system_error(
-            error::forked,
-            "rung::io_context: in the child of a fork, call notify_fork(fork_child) first, after "
-            "notify_fork(fork_prepare) before the fork; or make a new context");
-    }
     const lock_guard lock(*this);
     if (threads_ == nullptr) {
         ring_error_ = 0;  // a failure of an earlier run shows again if it lasts
@@ -176,8 +170,8 @@ void scheduler::post_elsewhere(operation* op) noexcept {
 }
 
 /// Posts on a thread that has announced itself as the lock's owner and is that no more.
-void scheduler::post_when_revoked(operation* op) noexcept {
-    mutex_.unlock_as_owner();
+void scheduler::post_when_revoked(operation* op, biased_mutex::cell* here) noexcept {
+    biased_mutex::leave(here);
     post_elsewhere(op);
 }
 

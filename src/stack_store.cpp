@@ -271,4 +271,18 @@ stack_statistics stack_store::statistics() {
     return r;
 }
 
+void stack_store::lock_all() noexcept {
+    registry_mutex().lock();
+    for (stack_store* s = first_store(); s != nullptr; s = s->next_) {
+        s->mutex_.lock();
+    }
+}
+
+void stack_store::unlock_all() noexcept {
+    for (stack_store* s = first_store(); s != nullptr; s = s->next_) {
+        s->mutex_.unlock();
+    }
+    registry_mutex().unlock();
+}
+
 }  // namespace rung::detail

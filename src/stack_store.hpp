@@ -61,6 +61,10 @@ public:
         }
     }
 
+    /// Around a fork, so that the child finds every store whole.
+    static void lock_all() noexcept;
+    static void unlock_all() noexcept;
+
 private:
     static constexpr std::size_t classes = 13;  // 16 KiB to 64 MiB
     static_assert(stack_pool::smallest << (classes - 1) == stack_pool::largest);

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <deque>
 #include <rung/rung.hpp>
+#include <vector>
 
 #include "context_fixture.hpp"
 #include "probe_operation.hpp"
@@ -69,5 +70,20 @@ BOOST_AUTO_TEST_CASE(ten_thousand_operations_pass_through_a_kernels_queue_of_a_f
         BOOST_TEST(f.context().statistics().submissions == n);
         BOOST_TEST(f.context().statistics().completions == n);
         BOOST_TEST(f.context().statistics().submission_overflows > 0U);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_kernel_before_5_19_is_told_by_its_opcodes) {
+    // What Linux 5.18 and 5.19 say of themselves: each opcode up to their last one is supported.
+    for (const unsigned last : {IORING_OP_SOCKET - 1U, IORING_OP_SOCKET + 1U}) {
+        std::vector<char> memory(sizeof(io_uring_probe) + 256 * sizeof(io_uring_probe_op));
+        auto* const told = reinterpret_cast<io_uring_probe*>(memory.data());
+        told->last_op = static_cast<std::uint8_t>(last);
+        told->ops_len = static_cast<std::uint8_t>(last + 1);
+        for (unsigned op = 0; op <= last; ++op) {
+            told->ops[op].op = static_cast<std::uint8_t>(op);
+            told->ops[op].flags = IO_URING_OP_SUPPORTED;
+        }
+        BOOST_TEST(rung::detail::kernel_suffices(*told) == (last >= IORING_OP_SOCKET));
     }
 }

@@ -117,7 +117,7 @@ continued { continued = /\\$/; next }
 }
 BEGIN {
     binding = "include/rung/detail/asio_binding.hpp"
-    sources = "src/guests.cpp and src/context_service.cpp"
+    sources = "src/guests.cpp, src/context_service.cpp and src/asio_locks.cpp"
     defaulted = "asio::(steady_timer|system_timer|signal_set|yield_context)([^_A-Za-z]|$)" \
         "|(tcp|udp|_protocol)::(socket|acceptor|resolver)([^_A-Za-z]|$)"
 }

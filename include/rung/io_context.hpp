@@ -75,8 +75,9 @@ struct io_context_options {
 /// Destruction destroys waiting handlers without calling them, once the kernel has let go of their
 /// buffers. No thread may be in `run…` or `poll…` then.
 /// A program that forks calls `notify_fork` around it, as Asio asks: both processes then go on with
-/// what is queued and in flight. Each call may throw `system_error`: with `error::wrong_thread`
-/// while another thread is in `run…`, and for want of a ring in the child.
+/// what is queued and in flight. Other threads may run the context meanwhile, and do not exist in
+/// the child. There `notify_fork(fork_child)` throws `system_error` for want of a ring; until it is
+/// called, objects of the context can be cancelled, closed and destroyed, and nothing runs.
 /// Errors: the constructors throw `boost::system::system_error` naming cause and cure where the
 /// kernel refuses a ring, or the option that cannot be used. Needs Linux 5.19.
 ///
@@ -135,8 +136,8 @@ public:
 
     /// Runs handlers until the context is stopped or out of work; gives their number. An exception
     /// from a handler leaves it, and it may be called again.
-    /// Errors: `system_error` with `rung::error::forked` in the child of a fork that the context was
-    /// not notified of: it cannot use its parent's ring.
+    /// Errors: `system_error` with `rung::error::forked` in the child of a fork before
+    /// `notify_fork(fork_child)`: it cannot use its parent's ring.
     count_type run();
     /// As `run()`, for at most that long.
     template <class Rep, class Period>
@@ -211,10 +212,6 @@ public:
         return {get_executor(), std::move(h)};
     }
 #endif
-
-    /// Tells every service of a fork, as Asio's member of that name; see above. One that is refused
-    /// changes nothing.
-    void notify_fork(fork_event event);
 
     /// The backend in use. Never throws.
     rung::backend backend() const noexcept;

@@ -24,6 +24,15 @@ namespace rung::detail {
 template <class Kind>
 class basic_biased_mutex {
 public:
+    /// Where a thread announces that it is inside. Never freed, so that others may look at it after
+    /// the thread's end; then another thread may get it, and with it what the first one owned.
+    struct alignas(64) cell {
+        std::atomic<std::uint32_t> inside{0};
+        std::atomic<std::uint32_t> sleepers{0};  // on `inside`
+        std::atomic<void*> thread{nullptr};      // whose it is; null: nobody's
+        cell* next = nullptr;                    // in the pool of cells without a thread
+    };
+
     /// How a lock was taken, for `unlock`.
     enum class held : std::uint8_t { as_owner, by_mutex };
 
@@ -45,29 +54,42 @@ public:
 
     /// Locks if the calling thread is the owner and nobody has revoked that.
     bool try_lock_as_owner() noexcept {
-        if (!owned_here()) {
+        cell* const here = owner_here();
+        if (here == nullptr) {
             return false;
         }
-        if (announce()) [[likely]] {
+        if (announce(here)) [[likely]] {
             return true;
         }
-        unlock_as_owner();
+        leave(here);
         return false;
     }
-    void unlock_as_owner() noexcept { leave(this_cell_); }
+    void unlock_as_owner() noexcept { leave(last_owner_); }
 
     // The same in two steps, for a caller that has no room for what follows a failure.
-    /// Whether the calling thread is the owner, unless that has just been revoked.
-    bool owned_here() const noexcept {
-        return owner_.load(std::memory_order_relaxed) == this_cell_;
+    /// The calling thread's cell if that is the owner, unless it has just been revoked; else null.
+    ///
+    /// A thread's pointer takes one instruction to read, in every kind of object file; a thread-local
+    /// takes a call in a shared object, and the registers for one in a program.
+    cell* owner_here() const noexcept {
+        cell* const here = owner_.load(std::memory_order_relaxed);
+        const bool own = here->thread.load(std::memory_order_relaxed) == __builtin_thread_pointer();
+        return own ? here : nullptr;
     }
-    /// Announces that the owner is inside. False if it is the owner no more; either way
-    /// `unlock_as_owner()` is due. Precondition: owned_here().
-    bool announce() noexcept {
-        cell* const here = this_cell_;
+    /// Announces that the owner is inside. False if it is the owner no more; then it has to leave.
+    bool announce(cell* here) noexcept {
         here->inside.store(1, std::memory_order_relaxed);
         std::atomic_signal_fence(std::memory_order_seq_cst);  // pairs with lock_mutex's barrier
         return owner_.load(std::memory_order_acquire) == here;  // pairs with unlock_mutex
+    }
+
+    /// Ends an announcement. Touches the cell alone: whoever waits for this may destroy the mutex.
+    static void leave(cell* here) noexcept {
+        here->inside.store(0, std::memory_order_release);     // pairs with await_exit()
+        std::atomic_signal_fence(std::memory_order_seq_cst);  // pairs with await_exit's barrier
+        if (here->sleepers.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+            wake_sleepers(here);
+        }
     }
 
     /// Makes the calling thread, which holds the lock, the owner once it has unlocked. Without effect
@@ -90,13 +112,6 @@ public:
     std::mutex& native() noexcept { return mutex_; }
 
 private:
-    /// Where a thread announces that it is inside. Never freed, so that others may look at it after
-    /// the thread's end; then another thread may get it, and with it what the first one owned.
-    struct alignas(64) cell {
-        std::atomic<std::uint32_t> inside{0};
-        std::atomic<std::uint32_t> sleepers{0};  // on `inside`
-        cell* next = nullptr;                    // in the pool of cells without a thread
-    };
     struct cell_pool;
     struct cell_return;
 
@@ -104,23 +119,16 @@ private:
     static cell* nobody() noexcept { return &nobody_; }
     static bool claim_cell() noexcept;
 
-    /// Touches the cell alone: whoever waits for this may destroy the mutex.
-    static void leave(cell* here) noexcept {
-        here->inside.store(0, std::memory_order_release);     // pairs with await_exit()
-        std::atomic_signal_fence(std::memory_order_seq_cst);  // pairs with await_exit's barrier
-        if (here->sleepers.load(std::memory_order_relaxed) != 0) [[unlikely]] {
-            wake_sleepers(here);
-        }
-    }
     static void wake_sleepers(cell* here) noexcept;
     static void await_exit(cell* owner) noexcept;
     void lock_mutex() noexcept;
     void unlock_mutex() noexcept;
 
-    static constinit thread_local cell* this_cell_ [[gnu::tls_model("initial-exec")]];
+    static constinit thread_local cell* this_cell_;
     static constinit cell nobody_;
 
     std::atomic<cell*> owner_{nobody()};  // written under mutex_ while there is none
+    cell* last_owner_ = nobody();         // written with owner_, but for revocations
     // Guarded by mutex_.
     cell* next_owner_ = nobody();  // from unlock_mutex() on
     cell* home_ = nobody();        // whose locks are no visits

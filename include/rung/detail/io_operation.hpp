@@ -117,6 +117,8 @@ public:
 
     std::uint32_t entry = 0;  // the position of its latest entry
 
+    std::uint32_t place = 0;  // in the engine's table of entries
+
     // How it ended: what the kernel returned, a count or a negated errno.
     std::int32_t result = -ECANCELED;
 

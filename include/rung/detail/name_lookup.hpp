@@ -28,6 +28,8 @@ struct name_question {
     void answer() noexcept;
     /// Whether `answer()` would not wait: an address as text, and a number for the port.
     bool is_numeric() const noexcept;
+    /// The same question, though another thread may have been at work on this one.
+    std::shared_ptr<name_question> repeat() const;
 
     bool reverse;  // asks for the names of an address
     std::string host;

@@ -83,6 +83,10 @@ public:
     /// Frees the calling thread's blocks, as the thread's exit does.
     static void flush() noexcept;
 
+    /// Around a fork, so that the child finds the depots whole.
+    static void lock_depots() noexcept;
+    static void unlock_depots() noexcept;
+
 private:
     struct block {
         block* next;
@@ -132,7 +136,7 @@ private:
 
     /// Magazines in the depot, of all classes. Changed with the depot.
     static constinit std::atomic<std::uint32_t> depot_magazines_;
-    static constinit thread_local thread_cache cache_ [[gnu::tls_model("initial-exec")]];
+    static constinit thread_local thread_cache cache_;
 };
 
 /// An allocator over `recycler`; what handlers without an allocator of their own get.

@@ -12,7 +12,7 @@ struct thread_state {
 };
 
 /// The innermost activation of this thread, or null outside any loop.
-extern constinit thread_local thread_state* this_thread_state [[gnu::tls_model("initial-exec")]];
+extern constinit thread_local thread_state* this_thread_state;
 
 /// This thread's innermost activation of `s`, or null.
 inline thread_state* find_thread_state(const scheduler& s) noexcept {
