@@ -271,6 +271,7 @@ private:
     timers timers_;
     timers urgent_timers_;                         // those with a wait of level high
     std::int64_t next_urgent_ns_ = timers::never;  // none of these is due before
+    std::int64_t next_due_ns_ = timers::never;     // nor any of the others
     std::size_t clock_timers_ = 0;                 // timers of other clocks
     std::size_t looks_ = 0;                        // such clocks with timers
     work_count work_;

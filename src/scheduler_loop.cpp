@@ -185,13 +185,17 @@ void scheduler::pass(lock_guard& lock) noexcept {
 /// that takes longer. The clock is read where something depends on it.
 void scheduler::begin_pass() noexcept {
     constexpr std::int64_t longest_ns = 1'000'000;
+    constexpr unsigned few = 8;  // handlers of a pass for which time is not measured
     const auto ran = static_cast<std::int64_t>(std::exchange(since_pass_, 0));
     const std::int64_t began_ns = std::exchange(pass_began_ns_, 0);
     punctual_ = waits_ != 0 || in_flight_ != 0 || guests_ != nullptr;
     const bool lent = !several_threads_ && !mutex_.owned();
-    if (waits_ != 0 || lent || (punctual_ && queue_.size() > 1)) {
+    const bool due =
+        waits_ != 0 && coarse_now_ns() >= std::min(next_due_ns_, next_urgent_ns_) - coarse_lag_ns;
+    const bool lengthy = punctual_ && queue_.size() > std::min(pass_limit_, few);
+    if (due || lent || lengthy) {
         const std::int64_t now_ns = monotonic_now_ns();
-        if (waits_ != 0) {
+        if (due) {
             fire_timers(now_ns);
         }
         if (lent) {
@@ -253,6 +257,7 @@ void scheduler::fire_timers(std::int64_t now_ns) noexcept {
         fire_urgent_timers(now_ns);
     }
     fire(timers_, now_ns);
+    next_due_ns_ = timers_.next_ns();
 }
 
 bool scheduler::poll_ring(lock_guard& lock) noexcept {

@@ -88,9 +88,8 @@ void scheduler::arm(timer_node& t, std::int64_t deadline_ns, bool urgent) {
 
 void scheduler::arm_node(timer_node& node) noexcept {
     timers_of(node).arm(node);
-    if (node.urgent) {
-        next_urgent_ns_ = std::min(next_urgent_ns_, node.deadline_ns);
-    }
+    std::int64_t& next_ns = node.urgent ? next_urgent_ns_ : next_due_ns_;
+    next_ns = std::min(next_ns, node.deadline_ns);
 }
 
 /// Arms the look at a clock that has timers, unless there is an earlier one.
