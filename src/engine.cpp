@@ -29,6 +29,10 @@ bool has_transfers(scheduler& s, const io_list& list, bool receives) noexcept {
     return s.has_transfers(list, receives);
 }
 
+bool attempt(io_operation* op, operation::action what) noexcept {
+    return this_thread_state->running->attempt(op, what);
+}
+
 void complete_now(scheduler& s, io_operation* op, bool speculated) noexcept {
     s.complete_now(op, speculated);
 }

@@ -19,6 +19,7 @@
 
 #include "fork_generation.hpp"
 #include "inbox.hpp"
+#include "io_policy.hpp"
 #include "ring.hpp"
 #include "run_queue.hpp"
 #include "timers.hpp"
@@ -85,6 +86,7 @@ public:
     void work_finished() noexcept;
     void start(io_operation* op, io_list* list, cancel_link* link) noexcept;
     bool has_transfers(const io_list& list, bool receives) noexcept;
+    bool attempt(io_operation* op, operation::action what) noexcept;
     void cancel_all(io_list& list) noexcept;
     void detach(io_list& list) noexcept;
     void move_list(io_list& to, io_list& from) noexcept;
@@ -141,28 +143,35 @@ private:
 
     // scheduler_cancel.cpp
     void cancel_locked(io_operation* op) noexcept;
+    void cancel_entry(io_operation* op) noexcept;
     void flush_cancels() noexcept;
     void sweep_cancelled() noexcept;
     void await_departure(lock_guard& lock, io_list& leaving) noexcept;
 
+    // scheduler_answers.cpp
+    void answered(io_operation* op, std::int32_t answer) noexcept;
+    void call(io_operation* op) noexcept;
+    void wait_on(io_operation* op, verdict how) noexcept;
+    void watched(io_operation* op) noexcept;
+
     // scheduler_io.cpp
     bool flush(bool hungry) noexcept;
     bool try_now(io_operation* op) noexcept;
-    bool try_readable(io_operation* op) noexcept;
     void left_kernel(const io_operation& op) noexcept;
     void submit(lock_guard* lock = nullptr) noexcept;
     void submit_pending(lock_guard* lock = nullptr) noexcept;
     void note_error(int error) noexcept;
     void throw_error();
     void reap() noexcept;
-    void completed(io_operation* op, std::int32_t result) noexcept;
-    bool try_again(io_operation* op, std::int32_t result) noexcept;
+    void completed(io_operation* op, const completion& c) noexcept;
     void finish(io_operation* op, std::int32_t result) noexcept;
-    void end(io_operation* op, std::int32_t result) noexcept;
+    void conclude(io_operation* op, std::int32_t result) noexcept;
+    void let_go(io_operation* next) noexcept;
+    void call_in_turn(io_operation* op) noexcept;
     static io_operation* leave_turn(io_operation* op) noexcept;
-    static std::int32_t cancelled_result(const io_operation& op, std::int32_t result) noexcept;
     static io_operation* newest_transfer(const io_list& list, bool receives) noexcept;
     void add_pending(io_operation* op) noexcept;
+    void announce_pending() noexcept;
     void queue_entry(io_operation* op) noexcept;
     void finish_wait(wait_operation* op, bool aborted) noexcept;
     void cancel_everything() noexcept;
@@ -204,15 +213,14 @@ private:
     std::size_t in_flight_ = 0;     // operations started and not finished
     std::size_t in_kernel_ = 0;     // of those, the ones that have an entry
     std::size_t low_in_kernel_ = 0;
-    std::size_t submitting_ = 0;         // threads that hand entries over without the lock
+    std::size_t submitting_ = 0;         // threads that use descriptors without the lock
     std::size_t waits_ = 0;              // waits on timers
     running_thread* threads_ = nullptr;  // those inside run…, innermost activations first
     running_thread* leader_ = nullptr;   // the one asleep in the ring
     std::int64_t leader_until_ns_ = 0;   // until when
     bool several_threads_ = false;
     std::optional<ring> ring_;
-    // Without an entry yet: a list a level, and last the receives that are `readable`.
-    std::array<intrusive_queue<io_operation>, statistics::levels + 1> pending_;
+    std::array<intrusive_queue<io_operation>, statistics::levels> pending_;  // without an entry yet
     std::size_t receiving_bytes_ = 0;    // room of the receives in the kernel
     io_operation* cancels_ = nullptr;    // in the kernel, to be cancelled there
     std::size_t cancelled_pending_ = 0;  // in pending_, to be finished
@@ -263,6 +271,12 @@ public:
     running_thread& operator=(const running_thread&) = delete;
 
     void capture_exception() noexcept;
+
+    /// Has `run()` and its like count the running operation as `n` handlers.
+    void count_as(unsigned n) noexcept {
+        notable_ = true;
+        count_ = n;
+    }
 
     /// Sees to what an operation has left behind: throws the exception, if any, and gives the number
     /// of handlers to count.

@@ -16,16 +16,24 @@ void scheduler::cancel_locked(io_operation* op) noexcept {
     if (op->at == io_operation::state::behind) {
         return;  // it ends when what is ahead of it does, or at once where it alone was cancelled
     }
+    if (op->at == io_operation::state::ready || op->settled) {
+        return;  // it ends without being asked to
+    }
     if (op->at == io_operation::state::waiting) {
         ++cancelled_pending_;
     } else if (leader_ == nullptr && submitting_ == 0 && ring_->withdraw(*op)) {
         left_kernel(*op);
         finish(op, -ECANCELED);
     } else {
-        op->cancel_queued = true;
-        op->cancel_next = cancels_;
-        cancels_ = op;
+        cancel_entry(op);
     }
+}
+
+/// Has the kernel end an operation's entry.
+void scheduler::cancel_entry(io_operation* op) noexcept {
+    op->cancel_queued = true;
+    op->cancel_next = cancels_;
+    cancels_ = op;
 }
 
 /// Gives entries to cancellations, as many as fit.

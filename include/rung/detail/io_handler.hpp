@@ -43,6 +43,11 @@ public:
 private:
     static void finish(operation* base, operation::action what) {
         auto* const self = static_cast<handler_operation*>(base);
+        if constexpr (std::is_base_of_v<io_operation, Core>) {
+            if (self->at == io_operation::state::ready && !engine::attempt(self, what)) {
+                return;
+            }
+        }
         if (what == operation::action::complete && self->work_.send_home(self)) {
             return;
         }
