@@ -3,7 +3,10 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
+
+#include "io_policy.hpp"
 
 namespace rung::detail {
 
@@ -29,8 +32,11 @@ std::size_t entry_length(const io_operation& op) noexcept {
     return std::min(op.length, most);
 }
 
-/// An operation waits, whatever its caller's flags say: that is what makes it asynchronous.
-int entry_flags(const io_operation& op) noexcept { return op.flags & ~MSG_DONTWAIT; }
+/// A receive waits, whatever its caller's flags say, which is what makes it asynchronous, and then
+/// takes what there is.
+int entry_flags(const io_operation& op) noexcept {
+    return op.flags & ~(MSG_DONTWAIT | MSG_WAITALL);
+}
 
 /// Linux 6.7; see `waits_for_futexes`. Older headers name neither the opcode nor the fields: the
 /// word's size stands where a descriptor would, its value in `addr2`, who may wake it in `addr3`.
@@ -49,27 +55,13 @@ void prepare(io_uring_sqe* e, io_operation& op) noexcept {
         case io_kind::receive:
             io_uring_prep_recv(e, op.descriptor, op.address, entry_length(op), entry_flags(op));
             break;
-        case io_kind::send:
-            io_uring_prep_send(e, op.descriptor, op.address, entry_length(op), entry_flags(op));
-            break;
         case io_kind::receive_msg:
             io_uring_prep_recvmsg(e, op.descriptor, static_cast<msghdr*>(op.address),
-                                  static_cast<unsigned>(entry_flags(op)));
-            break;
-        case io_kind::send_msg:
-            io_uring_prep_sendmsg(e, op.descriptor, static_cast<msghdr*>(op.address),
                                   static_cast<unsigned>(entry_flags(op)));
             break;
         case io_kind::accept:
             io_uring_prep_accept(e, op.descriptor, static_cast<sockaddr*>(op.address),
                                  op.address_length, op.flags);
-            break;
-        case io_kind::connect:
-            io_uring_prep_connect(e, op.descriptor, static_cast<sockaddr*>(op.address),
-                                  static_cast<socklen_t>(op.length));
-            break;
-        case io_kind::wait:
-            io_uring_prep_poll_add(e, op.descriptor, poll_events(op));
             break;
         case io_kind::read:
             io_uring_prep_read(e, op.descriptor, op.address,
@@ -90,11 +82,29 @@ void prepare(io_uring_sqe* e, io_operation& op) noexcept {
         case io_kind::futex_wait:
             prepare_futex_wait(e, op);
             break;
+        case io_kind::send:
+        case io_kind::send_msg:
+        case io_kind::connect:
+        case io_kind::wait:
+            break;  // these wait by polls only
     }
-    const bool transfer = op.kind != io_kind::nop && op.kind < io_kind::accept;
-    if (op.poll_first && transfer) {
+    const bool receive = op.kind == io_kind::receive || op.kind == io_kind::receive_msg;
+    if (op.poll_first && receive) {
         e->ioprio |= poll_first_flag;
     }
+}
+
+/// The wait before another try. The kernel reads the time when it takes the entry.
+void prepare_pause(io_uring_sqe* e, unsigned n) noexcept {
+    static const auto lengths = [] {
+        std::array<__kernel_timespec, 16> all{};
+        for (unsigned i = 0; i < all.size(); ++i) {
+            all[i].tv_nsec = pause_ns(i + 1);
+        }
+        return all;
+    }();
+    const auto& length = lengths[std::min<std::size_t>(n, lengths.size()) - 1];
+    io_uring_prep_timeout(e, const_cast<__kernel_timespec*>(&length), 0, 0);
 }
 
 }  // namespace
@@ -123,8 +133,11 @@ io_uring_sqe* ring::next() noexcept { return &memory_.sqes[tail_++ & (memory_.sq
 void ring::add(io_operation& op) noexcept {
     op.entry = tail_;
     io_uring_sqe* const e = next();
-    if (op.polling) {
+    if (op.pauses != 0) {
+        prepare_pause(e, op.pauses);
+    } else if (op.by_poll) {
         io_uring_prep_poll_add(e, op.descriptor, poll_events(op));
+        e->len = op.watching ? IORING_POLL_ADD_MULTI : 0;  // Linux 5.13
     } else {
         prepare(e, op);
     }

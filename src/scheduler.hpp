@@ -21,6 +21,7 @@
 #include "entry_table.hpp"
 #include "fork_guarded.hpp"
 #include "inbox.hpp"
+#include "io_policy.hpp"
 #include "ownership_backoff.hpp"
 #include "ring.hpp"
 #include "run_queue.hpp"
@@ -184,6 +185,7 @@ private:
     void end_cancelled(io_operation* op) noexcept;
     void cancel_locked(io_operation* op) noexcept;
     bool cancel_each(const io_list& list) noexcept;
+    void cancel_entry(io_operation* op) noexcept;
     void flush_cancels() noexcept;
     void submit_cancels() noexcept;
     void await_handover(lock_guard& lock, const io_list& leaving) noexcept;
@@ -192,23 +194,26 @@ private:
     // scheduler_call.cpp
     void call_in_turn(io_operation* op) noexcept;
 
+    // scheduler_answers.cpp
+    void answered(io_operation* op, std::int32_t answer) noexcept;
+    void call(io_operation* op) noexcept;
+    void wait_on(io_operation* op, verdict how) noexcept;
+    void watched(io_operation* op) noexcept;
+
     // scheduler_io.cpp
     bool flush(bool hungry) noexcept;
     bool try_now(io_operation* op) noexcept;
-    bool try_readable(io_operation* op) noexcept;
     void left_kernel(const io_operation& op) noexcept;
     void submit(lock_guard* lock = nullptr) noexcept;
     void submit_pending(lock_guard* lock = nullptr) noexcept;
     void note_error(int error) noexcept;
     void throw_error();
     void reap() noexcept;
-    void completed(io_operation* op, std::int32_t result) noexcept;
-    bool try_again(io_operation* op, std::int32_t result) noexcept;
+    void completed(io_operation* op, const completion& c) noexcept;
     void finish(io_operation* op, std::int32_t result) noexcept;
     void conclude(io_operation* op, std::int32_t result) noexcept;
     void let_go(io_operation* next) noexcept;
     static io_operation* leave_turn(io_operation* op) noexcept;
-    static std::int32_t cancelled_result(const io_operation& op, std::int32_t result) noexcept;
     static io_operation* newest_transfer(const io_list& list, bool receives) noexcept;
     io_queue& pending_of(const io_operation& op) noexcept;
     void add_pending(io_operation* op) noexcept;
@@ -256,7 +261,7 @@ private:
     std::size_t in_flight_ = 0;     // operations started and not finished
     std::size_t in_kernel_ = 0;     // of those, the ones that have an entry
     std::size_t low_in_kernel_ = 0;
-    std::size_t submitting_ = 0;         // threads that hand entries over without the lock
+    std::size_t submitting_ = 0;         // threads that use descriptors without the lock
     std::size_t waits_ = 0;              // waits on timers
     running_thread* threads_ = nullptr;  // those inside run…, innermost activations first
     running_thread* leader_ = nullptr;   // the one asleep in the ring
@@ -264,10 +269,9 @@ private:
     bool several_threads_ = false;
     std::optional<ring> ring_;
     entry_table entries_;
-    // Without an entry yet: a list a level, and last the receives that are `readable`.
-    std::array<io_queue, statistics::levels + 1> pending_;
-    std::size_t receiving_bytes_ = 0;  // room of the receives in the kernel
-    io_queue cancels_;                 // in the kernel, to be cancelled there
+    std::array<io_queue, statistics::levels> pending_;  // without an entry yet
+    std::size_t receiving_bytes_ = 0;                   // room of the receives in the kernel
+    io_queue cancels_;                                  // in the kernel, to be cancelled there
     timers timers_;
     timers urgent_timers_;                         // those with a wait of level high
     std::int64_t next_urgent_ns_ = timers::never;  // none of these is due before
@@ -320,6 +324,12 @@ public:
     running_thread& operator=(const running_thread&) = delete;
 
     void capture_exception() noexcept;
+
+    /// Has `run()` and its like count the running operation as `n` handlers.
+    void count_as(unsigned n) noexcept {
+        notable_ = true;
+        count_ = n;
+    }
 
     /// Sees to what an operation has left behind: throws the exception, if any, and gives the number
     /// of handlers to count.

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "io_policy.hpp"
 #include "scheduler.hpp"
 #include "transfer.hpp"
 
@@ -23,23 +24,19 @@ bool scheduler::attempt(io_operation* op, operation::action what) noexcept {
         result = try_transfer(*op);
         lock.lock();
         --submitting_;
-        const bool tried = std::exchange(op->try_first, false);
-        if (result != -EAGAIN) {
-            ++counters_.speculated;
-            if (tried && op->list != nullptr) {
-                op->list->receives.hit();
-            }
-        } else if (op->cancelled) {
-            result = -ECANCELED;
-        } else {
-            if (tried) {
-                op->list->receives.miss();
-            }
-            op->polling = true;
-            add_pending(op);
+        ++counters_.speculated;
+        if (std::exchange(op->try_first, false) && op->list != nullptr) {
+            result != -EAGAIN ? op->list->receives.hit() : op->list->receives.miss();
+        }
+        const verdict v = op->cancelled ? verdict::ended : after_call(*op, result);
+        if (v == verdict::watch || v == verdict::poll || v == verdict::once_more) {
+            wait_on(op, v);
             announce_pending();
             count_as(0);
             return false;
+        }
+        if (result == -EAGAIN) {
+            result = v == verdict::refuse ? -EOPNOTSUPP : -ECANCELED;
         }
     }
     io_operation* const next = leave_turn(op);

@@ -38,7 +38,7 @@ bool scheduler::mark_cancelled(io_operation* op) noexcept {
             pending_of(*op).remove(op);
             return true;
         case io_operation::state::in_kernel:
-            return true;
+            return !op->settled;  // else its poll is being ended already
         default:
             // One that is behind ends when what is ahead of it does, or at once where it alone was
             // cancelled. One that is ready makes no call when its turn comes.
@@ -54,9 +54,12 @@ void scheduler::end_cancelled(io_operation* op) noexcept {
         left_kernel(*op);
         finish(op, -ECANCELED);
     } else {
-        cancels_.push(op);
+        cancel_entry(op);
     }
 }
+
+/// Has the kernel end an operation's entry.
+void scheduler::cancel_entry(io_operation* op) noexcept { cancels_.push(op); }
 
 void scheduler::cancel_locked(io_operation* op) noexcept {
     if (mark_cancelled(op)) {
@@ -70,8 +73,7 @@ bool scheduler::cancel_each(const io_list& list) noexcept {
     operation* oldest = nullptr;  // the list begins with the newest, which is to end last
     for (io_operation* op = list.front(); op != nullptr; op = op->list_next) {
         if (mark_cancelled(op)) {
-            may_take = may_take || (op->at == io_operation::state::in_kernel && !op->polling &&
-                                    op->kind != io_kind::wait);
+            may_take = may_take || (op->at == io_operation::state::in_kernel && !op->by_poll);
             op->next_ = std::exchange(oldest, op);
         }
     }

@@ -1,26 +1,14 @@
 /// Operations on their way into the kernel and back.
 
-#include <poll.h>
-#include <sys/socket.h>
-
 #include <cerrno>
 #include <utility>
 
 #include "guest_events.hpp"
+#include "io_policy.hpp"
 #include "scheduler.hpp"
 #include "transfer.hpp"
 
 namespace rung::detail {
-
-namespace {
-
-/// Whether there is urgent data, or an error. A wait for it ends with ordinary data, too.
-bool urgent_data(const io_operation& op) noexcept {
-    pollfd p{.fd = op.descriptor, .events = POLLPRI, .revents = 0};
-    return ::poll(&p, 1, 0) != 0;
-}
-
-}  // namespace
 
 void scheduler::start(io_operation* op, io_list* list, cancel_link* link) noexcept {
     const lock_guard lock(*this);
@@ -90,16 +78,15 @@ inline void scheduler::queue_entry(io_operation* op) noexcept {
     constexpr std::size_t cached = std::size_t{256} << 10;
     const bool receive = op->kind == io_kind::receive;
     const bool urgent = op->level_ == level::high || op->io_level == level::high;
-    if (receive && !op->by_poll && (op->events & POLLPRI) == 0 && op->length >= large &&
-        receiving_bytes_ + op->length > cached && !urgent && !several_threads_) {
-        op->polling = true;
-        op->readable = true;  // once that wait is over
+    if (receive && !op->by_poll && op->length >= large && receiving_bytes_ + op->length > cached &&
+        !urgent && !several_threads_) {
+        op->by_poll = true;
     }
     op->at = io_operation::state::in_kernel;
     ++in_kernel_;
     entries_.add(*op);
     low_in_kernel_ += op->io_level == level::low ? 1 : 0;
-    receiving_bytes_ += receive && !op->polling ? op->length : 0;
+    receiving_bytes_ += receive && !op->by_poll ? op->length : 0;
     ++counters_.submissions;
     ring_->add(*op);
 }
@@ -109,7 +96,7 @@ void scheduler::left_kernel(const io_operation& op) noexcept {
     --in_kernel_;
     entries_.remove(op);
     low_in_kernel_ -= op.io_level == level::low ? 1 : 0;
-    receiving_bytes_ -= op.kind == io_kind::receive && !op.polling ? op.length : 0;
+    receiving_bytes_ -= op.kind == io_kind::receive && !op.by_poll ? op.length : 0;
 }
 
 /// Gives entries to what waits for one, urgent ones first. True if some did not fit.
@@ -124,12 +111,9 @@ bool scheduler::flush(bool hungry) noexcept {
     if (!cancels_.empty()) {
         return true;
     }
-    constexpr unsigned most_at_once = 16;  // receives by a call, while other handlers wait
     for (auto& waiting : pending_) {
-        const bool readable = &waiting == &pending_.back();
-        unsigned calls = 0;
         while (io_operation* const op = waiting.front()) {
-            if ((hungry && !queue_.empty()) || (readable && !hungry && ++calls > most_at_once)) {
+            if (hungry && !queue_.empty()) {
                 return false;
             }
             if (op->io_level == level::low && options_.low_io_in_flight != 0 &&
@@ -141,7 +125,7 @@ bool scheduler::flush(bool hungry) noexcept {
                 return true;
             }
             waiting.remove(op);
-            if (!(readable ? try_readable(op) : try_now(op))) {
+            if (!try_now(op)) {
                 queue_entry(op);
             }
         }
@@ -151,7 +135,7 @@ bool scheduler::flush(bool hungry) noexcept {
 
 /// Tries a receive that has not been tried, if it is likely to succeed. True if it did, or failed.
 inline bool scheduler::try_now(io_operation* op) noexcept {
-    if (op->by_poll) {
+    if (op->takes_late) {
         if (op->try_first && op->list->receives.worth_trying()) {
             call_in_turn(op);
             return true;
@@ -166,7 +150,7 @@ inline bool scheduler::try_now(io_operation* op) noexcept {
     speculation& hint = op->list->receives;
     if (hint.worth_trying()) {
         const std::int32_t result = try_transfer(*op);
-        if (result != -EAGAIN) {
+        if (result != -EAGAIN && result != -EOPNOTSUPP) {
             hint.hit();
             ++counters_.speculated;
             finish(op, result);
@@ -176,18 +160,6 @@ inline bool scheduler::try_now(io_operation* op) noexcept {
     }
     op->poll_first = true;
     return false;
-}
-
-/// Receives what a wait has announced. False if it was not there after all.
-bool scheduler::try_readable(io_operation* op) noexcept {
-    op->readable = false;
-    const std::int32_t result = several_threads_ ? -EAGAIN : try_transfer(*op);
-    if (result == -EAGAIN) {
-        return false;
-    }
-    ++counters_.speculated;
-    finish(op, result);
-    return true;
 }
 
 /// Hands over the entries there are. With a lock, it may let go of it meanwhile: the kernel does what
@@ -251,7 +223,7 @@ void scheduler::reap() noexcept {
     while (ring_->ready()) {
         const completion c = ring_->take();
         if (c.tag > ring::last_tag) {
-            completed(reinterpret_cast<io_operation*>(c.tag), c.result);
+            completed(reinterpret_cast<io_operation*>(c.tag), c);
         } else if (c.tag == ring::wake_tag && !c.more) {
             wake_armed_ = false;
         } else if (c.tag == ring::guest_tag) {
@@ -265,74 +237,18 @@ void scheduler::reap() noexcept {
     ring_->release_taken();
 }
 
-inline void scheduler::completed(io_operation* op, std::int32_t result) noexcept {
+inline void scheduler::completed(io_operation* op, const completion& c) noexcept {
     ++counters_.completions;
-    left_kernel(*op);
-    const bool plain = result >= 0 && !op->polling && op->kind != io_kind::wait;
-    if (op->cancelled) {
-        result = cancelled_result(*op, result);
-    } else if (!plain && try_again(op, result)) {
-        if (op->by_poll && !op->polling) {
-            call_in_turn(op);
-        } else {
-            add_pending(op);
-        }
+    if (c.more) [[unlikely]] {
+        watched(op);
         return;
     }
-    finish(op, result);
-}
-
-/// What a cancelled operation ends with: its result if it had one before the cancellation.
-std::int32_t scheduler::cancelled_result(const io_operation& op, std::int32_t result) noexcept {
-    const bool unfinished = op.polling || result == -EAGAIN || result == -EINTR ||
-                            result == -EINPROGRESS || result == -EALREADY;
-    return unfinished ? -ECANCELED : result;
-}
-
-/// Whether the kernel's answer is not the operation's end. The policy for each such answer is here.
-bool scheduler::try_again(io_operation* op, std::int32_t result) noexcept {
-    const bool waited = op->polling || op->kind == io_kind::wait;
-    if (waited && result > 0 && (op->events & POLLPRI) != 0 && !urgent_data(*op)) {
-        return true;
+    left_kernel(*op);
+    if (op->by_poll || c.result < 0) {
+        answered(op, c.result);
+    } else {
+        finish(op, c.result);
     }
-    if (op->polling) {
-        op->polling = false;
-        if (result > 0 && op->kind != io_kind::connect) {
-            return true;  // ready: now for the operation proper
-        }
-    } else if (result >= 0) {
-        return false;
-    }
-    op->poll_first = false;
-    const bool connecting = op->kind == io_kind::connect;
-    switch (-result) {
-        case EAGAIN:
-            // The descriptor is in non-blocking mode, in which the kernel does not wait for it.
-            op->polling = op->events != 0 && op->kind != io_kind::wait;
-            break;
-        case EINPROGRESS:
-            op->polling = connecting;
-            break;
-        case ECANCELED:  // the thread that had submitted it has exited
-        case EINTR:
-            // A connection must not be begun a second time, and urgent data not be asked for before
-            // it is there.
-            op->polling = connecting || (op->flags & MSG_OOB) != 0;
-            ++counters_.restarts;
-            return true;
-        case ECONNABORTED:
-        case EPROTO:
-            // The connection ended before it was accepted; there will be others.
-            if (op->kind == io_kind::accept && !op->report_aborted) {
-                ++counters_.restarts;
-                return true;
-            }
-            break;
-        default:
-            break;
-    }
-    counters_.restarts += op->polling ? 1 : 0;
-    return op->polling;
 }
 
 /// Takes an operation out of its turn. Gives the one behind it, if that is the first now.
@@ -350,20 +266,13 @@ io_operation* scheduler::leave_turn(io_operation* op) noexcept {
 
 /// Parts an operation from everything but its handler.
 void scheduler::conclude(io_operation* op, std::int32_t result) noexcept {
-    if (op->kind == io_kind::connect && result > 0) {
-        // The wait for the connection is over; how it went, the socket tells.
-        int error = 0;
-        socklen_t size = sizeof error;
-        ::getsockopt(op->descriptor, SOL_SOCKET, SO_ERROR, &error, &size);
-        result = -error;
-    }
     if (op->queue_before != nullptr) {
         cancels_.remove(op);
     }
     io_list::unlink(op);
     op->unlink_slot();
     op->at = io_operation::state::ended;
-    op->result = op->kind == io_kind::wait && result > 0 ? 0 : result;
+    op->result = result;
     --in_flight_;
     if (op->level_ == level::high) {
         --urgent_io_;
@@ -378,7 +287,12 @@ void scheduler::let_go(io_operation* next) noexcept {
         conclude(op, -ECANCELED);
         queue_.push(op);
     }
-    if (next != nullptr) {
+    if (next == nullptr) {
+        return;
+    }
+    if (next->by_poll) {
+        call_in_turn(next);  // nobody has tried it yet
+    } else {
         add_pending(next);
     }
 }

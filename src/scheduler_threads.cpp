@@ -109,8 +109,7 @@ bool scheduler::nothing_else(std::uint64_t own) noexcept {
 
 void scheduler::count_as(unsigned n) noexcept {
     if (running_thread* const t = self()) {
-        t->notable_ = true;
-        t->count_ = n;
+        t->count_as(n);
     }
 }
 

@@ -73,6 +73,7 @@ private:
         watch(signal_watcher& w, int descriptor_to_watch) noexcept
             : io_operation(&watch::finish, level::normal), watcher_(w) {
             kind = io_kind::wait;
+            by_poll = true;
             events = POLLIN;
             descriptor = descriptor_to_watch;
         }

@@ -1,3 +1,4 @@
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <rung/detail/socket_service_base.hpp>
@@ -72,6 +73,16 @@ socket_service_base::error_code socket_service_base::open_descriptor(io_object_s
         opened.release();
     }
     return ec;
+}
+
+void socket_service_base::note_option(io_object_state& s, int level, int name) noexcept {
+    const bool queues_errors =
+        (level == SOL_IP && name == IP_RECVERR) || (level == SOL_IPV6 && name == IPV6_RECVERR) ||
+        (level == SOL_SOCKET &&
+         (name == SO_ZEROCOPY || name == SO_TIMESTAMPING || name == SO_TXTIME));
+    if (queues_errors) {
+        s.kind = descriptor_kind::queues_errors;
+    }
 }
 
 socket_service_base::error_code socket_service_base::assign_descriptor(io_object_state& s, int type,

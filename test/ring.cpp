@@ -179,17 +179,15 @@ BOOST_FIXTURE_TEST_CASE(a_wait_is_limited_where_a_limit_is_given, ring_fixture) 
     BOOST_TEST(s->waits == 2U);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_transfer_becomes_the_entry_of_its_call, ring_fixture) {
+BOOST_FIXTURE_TEST_CASE(a_receive_becomes_the_entry_of_its_call, ring_fixture) {
     std::array<char, 8> buffer{};
     rung::detail::io_operation& op = operation();
     op.descriptor = 11;
     op.address = buffer.data();
     op.length = buffer.size();
-    op.flags = MSG_PEEK | MSG_DONTWAIT;
+    op.flags = MSG_PEEK | MSG_DONTWAIT | MSG_WAITALL;
     const std::pair<io_kind, int> kinds[] = {{io_kind::receive, IORING_OP_RECV},
-                                             {io_kind::send, IORING_OP_SEND},
-                                             {io_kind::receive_msg, IORING_OP_RECVMSG},
-                                             {io_kind::send_msg, IORING_OP_SENDMSG}};
+                                             {io_kind::receive_msg, IORING_OP_RECVMSG}};
     for (const auto& [kind, opcode] : kinds) {
         op.kind = kind;
         for (const bool poll_first : {false, true}) {
@@ -198,9 +196,10 @@ BOOST_FIXTURE_TEST_CASE(a_transfer_becomes_the_entry_of_its_call, ring_fixture) 
             BOOST_TEST(e.opcode == opcode);
             BOOST_TEST(e.fd == 11);
             BOOST_TEST(e.addr == reinterpret_cast<std::uintptr_t>(buffer.data()));
-            const bool single = kind == io_kind::receive || kind == io_kind::send;
+            const bool single = kind == io_kind::receive;
             BOOST_TEST(e.len == (single ? 8U : 1U));
-            BOOST_TEST(e.msg_flags == unsigned{MSG_PEEK});  // an operation may always wait
+            // An operation may always wait, and then takes what there is.
+            BOOST_TEST(e.msg_flags == unsigned{MSG_PEEK});
             BOOST_TEST(e.ioprio == (poll_first ? IORING_RECVSEND_POLL_FIRST : 0U));
             BOOST_TEST(e.user_data == test::tag_of(&op));
         }
@@ -217,7 +216,7 @@ BOOST_FIXTURE_TEST_CASE(the_other_kinds_become_the_entries_of_their_calls, ring_
     op.flags = SOCK_CLOEXEC;
     op.address_length = &length;
     op.events = POLLIN | POLLOUT;
-    op.poll_first = true;  // means something only to transfers
+    op.poll_first = true;  // means something only to receives
     const auto at = reinterpret_cast<std::uintptr_t>(&address);
 
     op.kind = io_kind::accept;
@@ -229,38 +228,48 @@ BOOST_FIXTURE_TEST_CASE(the_other_kinds_become_the_entries_of_their_calls, ring_
     BOOST_TEST(accept.accept_flags == unsigned{SOCK_CLOEXEC});
     BOOST_TEST(accept.ioprio == 0);
 
-    op.kind = io_kind::connect;
-    const io_uring_sqe connect = submitted(op);
-    BOOST_TEST(connect.opcode == IORING_OP_CONNECT);
-    BOOST_TEST(connect.addr == at);
-    BOOST_TEST(connect.off == 16U);
-    BOOST_TEST(connect.ioprio == 0);
-
-    op.kind = io_kind::wait;
-    const io_uring_sqe wait = submitted(op);
-    BOOST_TEST(wait.opcode == IORING_OP_POLL_ADD);
-    BOOST_TEST(wait.poll32_events == unsigned{POLLIN | POLLOUT});
-    BOOST_TEST(wait.len == 0U);  // once
-    op.events = POLLPRI;
-    BOOST_TEST((submitted(op).poll32_events & unsigned{POLLPRI}) != 0U);
-
     op.kind = io_kind::nop;
     const io_uring_sqe nop = submitted(op);
     BOOST_TEST(nop.opcode == IORING_OP_NOP);
     BOOST_TEST(nop.ioprio == 0);
 }
 
-BOOST_FIXTURE_TEST_CASE(an_operation_that_polls_first_is_a_poll_for_its_events, ring_fixture) {
+BOOST_FIXTURE_TEST_CASE(what_waits_by_a_poll_is_a_poll_for_its_events, ring_fixture) {
     rung::detail::io_operation& op = operation();
-    op.kind = io_kind::send;
     op.descriptor = 13;
-    op.events = POLLOUT;
-    op.polling = true;
-    const io_uring_sqe e = submitted(op);
-    BOOST_TEST(e.opcode == IORING_OP_POLL_ADD);
-    BOOST_TEST(e.fd == 13);
-    BOOST_TEST(e.poll32_events == unsigned{POLLOUT});
-    BOOST_TEST(e.ioprio == 0);
+    op.by_poll = true;
+    for (const io_kind kind : {io_kind::send, io_kind::send_msg, io_kind::connect, io_kind::wait,
+                               io_kind::receive, io_kind::read, io_kind::write}) {
+        for (const bool watching : {false, true}) {
+            op.kind = kind;
+            op.events = POLLOUT;
+            op.watching = watching;
+            const io_uring_sqe e = submitted(op);
+            BOOST_TEST(e.opcode == IORING_OP_POLL_ADD);
+            BOOST_TEST(e.fd == 13);
+            BOOST_TEST(e.poll32_events == unsigned{POLLOUT});
+            BOOST_TEST(e.len == (watching ? IORING_POLL_ADD_MULTI : 0U));
+            BOOST_TEST(e.ioprio == 0);
+        }
+    }
+    op.events = POLLPRI;
+    BOOST_TEST((submitted(op).poll32_events & unsigned{POLLPRI}) != 0U);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_pause_is_a_timeout_that_grows_up_to_a_limit, ring_fixture) {
+    rung::detail::io_operation& op = operation();
+    op.kind = io_kind::connect;
+    std::int64_t last_ns = 0;
+    for (const int n : {1, 2, 3, 16, 17, 255}) {
+        op.pauses = static_cast<std::uint8_t>(n);
+        const io_uring_sqe e = submitted(op);
+        BOOST_TEST(e.opcode == IORING_OP_TIMEOUT);
+        BOOST_TEST(e.user_data == test::tag_of(&op));
+        const auto* const t = reinterpret_cast<const __kernel_timespec*>(e.addr);
+        BOOST_TEST(t->tv_sec == 0);
+        BOOST_TEST(t->tv_nsec >= last_ns);
+        last_ns = t->tv_nsec;
+    }
 }
 
 BOOST_FIXTURE_TEST_CASE(a_cancel_names_its_operation_and_is_silent_if_it_succeeds, ring_fixture) {

@@ -32,6 +32,7 @@ BOOST_AUTO_TEST_CASE(the_kernel_keeps_what_does_not_fit_into_the_completion_queu
             for (std::size_t i = 0; i < n; ++i) {
                 auto* const p = new test::probe(outcomes.emplace_back());
                 p->kind = io_kind::wait;
+                p->by_poll = true;
                 p->descriptor = pair[0];
                 p->events = POLLIN;
                 test::start(context, p);

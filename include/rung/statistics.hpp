@@ -24,7 +24,7 @@ struct statistics {
     std::uint64_t completions = 0;
     /// Operations that the kernel, or the waiting list before it, holds now.
     std::uint64_t in_flight = 0;
-    /// Operations done at once by a non-blocking call, without the ring.
+    /// Non-blocking calls made in place of an entry: before one, or after a poll.
     std::uint64_t speculated = 0;
     /// Calls of `io_uring_enter`.
     std::uint64_t system_calls = 0;
@@ -38,8 +38,8 @@ struct statistics {
     std::uint64_t submission_overflows = 0;
     /// Times that the completion queue was found full, and the kernel kept completions aside.
     std::uint64_t completion_overflows = 0;
-    /// Operations started again because the kernel ended them early (the thread that had submitted
-    /// them exited, a signal, a descriptor in non-blocking mode).
+    /// Operations that went to the kernel once more: it had ended them early (the thread that had
+    /// submitted them exited, a signal), or what it had announced was not there.
     std::uint64_t restarts = 0;
     /// Entries of the submission queue: as many as asked for, or 32 where the limit of lockable
     /// memory allows no more; see `io_context_options::ring_entries`.

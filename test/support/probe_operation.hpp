@@ -34,6 +34,9 @@ public:
 private:
     static void finish(rung::detail::operation* base, action what) {
         auto* const self = static_cast<probe*>(base);
+        if (self->at == state::ready && !rung::detail::engine::attempt(self, what)) {
+            return;
+        }
         outcome& out = self->out_;
         out.result = self->result;
         const bool completes = what == action::complete;

@@ -47,6 +47,11 @@ bool attempt(io_operation* op, operation::action what) noexcept;
 /// Whether a receive (or else a send) is in flight on the list, and must not be overtaken.
 bool has_transfers(scheduler& s, const io_list& list, bool receives) noexcept;
 
+/// To be called first when an operation that is `ready` is taken from the run queue: makes its call,
+/// or ends it where it is to be destroyed. False if it has to wait once more; nothing is left to do
+/// then.
+bool attempt(io_operation* op, operation::action what) noexcept;
+
 /// Queues an operation that is already done, with its result set.
 void complete_now(scheduler& s, io_operation* op, bool speculated) noexcept;
 

@@ -14,7 +14,7 @@ class io_operation;
 
 /// Learns whether a non-blocking call is worth its price before an entry is queued.
 ///
-/// A call that finds nothing costs 190 ns; one that finds something saves the trip through the
+/// A receive that finds nothing costs 190 ns; one that finds something saves the trip through the
 /// ring, some 700 ns. After two misses in a row only every eighth operation tries.
 class speculation {
 public:
@@ -53,7 +53,6 @@ public:
     static void unlink(io_operation* op) noexcept;
 
     speculation receives;  // guarded by the engine's lock
-    speculation sends;     // touched by the object's own thread only
 
 private:
     io_operation* front_ = nullptr;
@@ -67,13 +66,20 @@ enum class io_kind : std::uint8_t {
     receive_msg,  // by msghdr: several buffers, an address or flags
     send_msg,
     accept,
-    connect,
-    wait,  // for poll events in `events`
-    read,  // of any descriptor, at its own position, into one buffer
+    connect,  // always by a call; the kernel waits for its outcome
+    wait,     // for readiness, without a transfer
+    read,     // of any descriptor, at its own position, into one buffer
     write,
     read_vector,  // into the `length` buffers of an iovec
     write_vector,
     futex_wait,  // while the word at `address` is `length`; shared by processes
+};
+
+/// What is special about the object of an operation.
+enum class descriptor_kind : std::uint8_t {
+    plain,
+    regular_file,   // always ready, and yet a read may have to wait for the disk
+    queues_errors,  // a socket that reports POLLERR for as long as its error queue is not empty
 };
 
 /// An operation on a descriptor: what to do, how it stands, how it ended.
@@ -85,10 +91,12 @@ public:
     bool try_first = false;         // a call that does not wait comes before the entry
     bool poll_first = false;        // the kernel need not try before it waits
     bool by_poll = false;           // the kernel only waits, for `events`; a call does the rest
+    bool plain_call = false;        // of reads and writes: the descriptor is non-blocking
+    bool takes_late = false;        // a slot may cancel it: its call is made in its handler's turn
     bool in_turn = false;           // not before an earlier one of its direction has ended
     bool report_aborted = false;    // of `accept`: connections that ended before we took them
     bool may_be_immediate = false;  // its handler may run within the initiating function
-    std::uint32_t events = 0;       // of `wait`, and of the wait before a second try
+    std::uint32_t events = 0;       // what it waits for, as poll(2) names it
     int descriptor = -1;
     int flags = 0;            // MSG_…, of `receive…` and `send…`; SOCK_… of `accept`
     void* address = nullptr;  // the buffer, the msghdr, the iovec, or the socket address
@@ -105,9 +113,12 @@ public:
         ended
     };
     state at = state::idle;
-    bool cancelled = false;  // somebody asked for its end
-    bool polling = false;    // the entry is a wait for `events`, before the operation proper
-    bool readable = false;   // after that wait a receive is made by a call
+    bool cancelled = false;      // somebody asked for its end
+    bool polled = false;         // a poll has said that it may be done
+    bool watching = false;       // the poll is edge-triggered, and goes on until it is cancelled
+    bool has_watched = false;    // and it has, so that the descriptor can be waited for
+    bool settled = false;        // `result` is there, and only the poll has to end
+    std::uint8_t pauses = 0;     // of `connect`: the entry is the n-th pause before another try
     io_list* list = nullptr;
     io_operation** list_before = nullptr;
     io_operation* list_next = nullptr;
@@ -126,7 +137,7 @@ public:
     bool receives() const noexcept {
         return (kind == io_kind::receive || kind == io_kind::receive_msg || kind == io_kind::read ||
                 kind == io_kind::read_vector) &&
-               (flags & MSG_OOB) == 0;
+               (flags & (MSG_OOB | MSG_ERRQUEUE)) == 0;
     }
     bool sends() const noexcept {
         return kind == io_kind::send || kind == io_kind::send_msg || kind == io_kind::write ||
@@ -166,7 +177,6 @@ inline void io_list::take(io_list& other) noexcept {
         op->list = this;
     }
     receives = other.receives;
-    sends = other.sends;
 }
 
 inline void io_list::unlink(io_operation* op) noexcept {

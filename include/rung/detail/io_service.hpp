@@ -15,6 +15,9 @@ namespace rung::detail {
 struct io_object_state {
     int descriptor = -1;
     unsigned char flags = 0;  // of Asio's socket_ops or descriptor_ops
+    descriptor_kind kind = descriptor_kind::plain;
+    bool kind_known = false;   // it has been asked for
+    bool reads_tried = false;  // by a call that promises not to wait, which the descriptor allows
     io_list operations;
 };
 
@@ -84,6 +87,13 @@ protected:
             start_transfer(s, op, link);
         }
     }
+    /// As `begin` for what connects.
+    template <class Core, class Handler, class IoExecutor, class... Args>
+    void begin_connect(io_object_state& s, operation_name name, Handler& handler,
+                       const IoExecutor& ex, Args&&... args) {
+        cancel_link* const link = slot_of(handler);
+        start_connect(s, make<Core>(s, name, handler, ex, std::forward<Args>(args)...), link);
+    }
     /// As `begin` for what has failed already.
     template <class Core, class Handler, class IoExecutor, class... Args>
     void refuse(io_object_state& s, operation_name name, int error, Handler& handler,
@@ -109,8 +119,11 @@ private:
 
     /// Starts an operation that names the object's descriptor.
     void start(io_object_state& s, io_operation* op, cancel_link* link);
-    /// Starts a transfer: at once if that is likely to succeed, else through the ring.
+    /// Starts a transfer. A send is made at once if it can be; a receive, by the loop.
     void start_transfer(io_object_state& s, io_operation* op, cancel_link* link);
+    /// Begins a connection at once.
+    void start_connect(io_object_state& s, io_operation* op, cancel_link* link);
+    static std::int32_t try_now(io_object_state& s, io_operation& op);
     /// Completes what has its result already: through the run queue, or where its handler wants that.
     void end_at_once(io_operation* op, bool speculated);
 

@@ -28,6 +28,7 @@ class wait_core : public io_operation {
 public:
     wait_core(function_type f, std::uint32_t wanted) noexcept : io_operation(f, level::normal) {
         kind = io_kind::wait;
+        by_poll = true;
         events = wanted;
     }
     std::tuple<boost::system::error_code> take_result() const noexcept { return {error()}; }

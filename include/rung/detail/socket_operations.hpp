@@ -20,8 +20,12 @@ protected:
     receive_core_base(function_type f, int message_flags) noexcept
         : io_operation(f, level::normal) {
         flags = message_flags;
-        events = (message_flags & MSG_OOB) != 0 ? POLLPRI : POLLIN;
-        polling = (message_flags & MSG_OOB) != 0;  // without data it fails instead of waiting
+        if ((message_flags & MSG_OOB) != 0) {
+            events = POLLPRI;
+        } else {
+            // Errors that have been queued are POLLERR, which every wait includes.
+            events = (message_flags & MSG_ERRQUEUE) != 0 ? 0 : POLLIN;
+        }
     }
 
 public:

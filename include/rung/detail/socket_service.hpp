@@ -71,6 +71,7 @@ public:
         socket_ops::setsockopt(s.descriptor, s.flags, option.level(s.protocol),
                                option.name(s.protocol), option.data(s.protocol),
                                option.size(s.protocol), ec);
+        note_option(s, option.level(s.protocol), option.name(s.protocol));
         return ec;
     }
     template <class Option>
@@ -195,7 +196,8 @@ public:
     template <class Handler, class IoExecutor>
     void async_connect(implementation_type& s, const endpoint_type& peer, Handler& handler,
                        const IoExecutor& ex) {
-        begin<connect_core<endpoint_type>>(s, {"socket", "async_connect"}, handler, ex, peer);
+        begin_connect<connect_core<endpoint_type>>(s, {"socket", "async_connect"}, handler, ex,
+                                                   peer);
     }
     template <class Socket, class Handler, class IoExecutor>
     void async_accept(implementation_type& s, Socket& peer, endpoint_type* peer_endpoint,

@@ -53,6 +53,8 @@ public:
 protected:
     error_code open_descriptor(io_object_state& s, int family, int type, int protocol,
                                error_code& ec);
+    /// To be called when an option may have been set: one of them may change how receives wait.
+    static void note_option(io_object_state& s, int level, int name) noexcept;
     error_code assign_descriptor(io_object_state& s, int type, int descriptor, error_code& ec);
     static bool is_stream(const io_object_state& s) noexcept {
         return (s.flags & socket_ops::stream_oriented) != 0;
