@@ -44,7 +44,6 @@ void scheduler::enter(running_thread& self) {
     if (threads_ == nullptr) {
         ring_error_ = 0;  // a failure of an earlier run shows again if it lasts
         if (!mutex_.owned()) {
-            mutex_.move_in();
             own_again(clock::now_ns());
         }
     } else {
