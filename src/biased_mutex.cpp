@@ -186,13 +186,13 @@ void basic_biased_mutex<Kind>::lock_mutex() noexcept {
     if (!locked) {
         mutex_.lock();
     }
-    visits_ += home_ != this_cell_ ? 1 : 0;
     cell* const owner = owner_.load(std::memory_order_relaxed);
     if (owner != nobody()) {
-        ++borrows_;
         owner_.store(nobody(), std::memory_order_relaxed);
-        await_exit(owner);
+        await_exit(owner);  // who may read and write what the lock guards until then
+        ++borrows_;
     }
+    visits_ += home_ != this_cell_ ? 1 : 0;
 }
 
 template <class Kind>

@@ -1,6 +1,7 @@
 /// The end of operations that somebody cancels, and of those whose descriptor goes away.
 
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <cerrno>
 #include <rung/clock.hpp>
@@ -15,10 +16,20 @@ namespace {
 
 /// Whether others would notice that the kernel lets go of a socket a little after it was closed: a
 /// name stays bound for so long, and `close` does not linger. A peer sees the end that much later.
+/// The port of a connected TCP socket stays taken for longer than that anyway.
 bool noticed(int socket) noexcept {
+    int type = 0;
+    socklen_t size = sizeof type;
+    sockaddr_un own{};
+    socklen_t own_size = sizeof own;
     sockaddr_storage peer{};
-    socklen_t size = sizeof peer;
-    if (::getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &size) != 0) {
+    socklen_t peer_size = sizeof peer;
+    if (::getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_STREAM ||
+        ::getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &peer_size) != 0 ||
+        ::getsockname(socket, reinterpret_cast<sockaddr*>(&own), &own_size) != 0) {
+        return true;
+    }
+    if (own.sun_family == AF_UNIX && own_size > sizeof own.sun_family && own.sun_path[0] == '\0') {
         return true;
     }
     linger l{};

@@ -59,9 +59,9 @@ bool scheduler::has_transfers(const io_list& list, bool receives) noexcept {
     return newest_transfer(list, receives) != nullptr;
 }
 
-/// The list of those that wait for an entry as `op` does.
+/// The list of those that wait for an entry at the level of `op`.
 io_queue& scheduler::pending_of(const io_operation& op) noexcept {
-    return pending_[op.readable ? statistics::levels : static_cast<std::size_t>(op.io_level)];
+    return pending_[static_cast<std::size_t>(op.io_level)];
 }
 
 void scheduler::add_pending(io_operation* op) noexcept {

@@ -219,6 +219,7 @@ void scheduler::begin_pass() noexcept {
 
 /// Makes this thread, the only one that runs the context, the lock's owner, if it is time for that.
 void scheduler::own_again(std::int64_t now_ns) noexcept {
+    mutex_.move_in();  // another one may have been at home, and left this one behind
     if (backoff_.may_own(mutex_.visits(), now_ns)) {
         mutex_.own();
     }

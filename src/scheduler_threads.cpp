@@ -39,7 +39,6 @@ void scheduler::enter(running_thread& self) {
     if (threads_ == nullptr) {
         ring_error_ = 0;  // a failure of an earlier run shows again if it lasts
         if (!mutex_.owned()) {
-            mutex_.move_in();
             own_again(monotonic_now_ns());
         }
     } else {

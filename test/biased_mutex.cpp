@@ -121,6 +121,17 @@ BOOST_AUTO_TEST_CASE(owning_twice_changes_nothing) {
     m.unlock(may_own ? held::as_owner : held::by_mutex);
 }
 
+BOOST_AUTO_TEST_CASE(it_counts_as_owned_from_the_call_on) {
+    biased_mutex m;
+    const held h = m.lock();
+    BOOST_TEST(!m.owned());
+    m.own();
+    BOOST_TEST(m.owned() == may_own);
+    m.disown();
+    BOOST_TEST(!m.owned());
+    m.unlock(h);
+}
+
 BOOST_AUTO_TEST_CASE(another_thread_ends_the_ownership_once) {
     biased_mutex m;
     guarded data(m);

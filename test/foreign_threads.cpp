@@ -135,6 +135,49 @@ BOOST_DATA_TEST_CASE(the_loop_owns_its_lock_again_once_it_is_left_alone, hints, 
     }
 }
 
+/// The one that came first and left was at home.
+BOOST_DATA_TEST_CASE(the_thread_that_remains_of_two_comes_to_own_the_lock, hints, hint) {
+    const test::time_limit limit;
+    rung::io_context context(hint);
+    const auto guard = asio::make_work_guard(context);
+    std::atomic<bool> inside{false}, met{false}, over{false};
+    asio::post(context, [&] {
+        inside = true;
+        while (!met) {
+            std::this_thread::yield();
+        }
+    });
+    std::thread first([&] { context.run_one(); });
+    while (!inside) {
+        std::this_thread::yield();
+    }
+    std::function<void()> link = [&] {
+        met = true;
+        if (over) {
+            context.stop();
+        } else {
+            asio::post(context, link);
+        }
+    };
+    asio::post(context, link);
+    std::thread second([&] { context.run(); });
+    first.join();
+    const std::uint64_t before = context.statistics().lock_borrows;
+    const auto until = steady::now() + 10s;
+    std::uint64_t after = before;
+    while (before != 0 && after == before && steady::now() < until) {
+        std::this_thread::sleep_for(300ms);
+        after = context.statistics().lock_borrows;
+    }
+    over = true;
+    second.join();
+    if (before == 0) {
+        BOOST_TEST_MESSAGE("SKIP: nobody owns locks here");
+        return;
+    }
+    BOOST_TEST(after > before);
+}
+
 BOOST_DATA_TEST_CASE(a_stream_is_closed_without_waiting_for_a_handler_that_computes, hints, hint) {
     const test::time_limit limit;
     constexpr int sockets = 100;

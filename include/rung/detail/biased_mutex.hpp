@@ -97,8 +97,10 @@ public:
     void own() noexcept;
     /// Leaves the mutex without owner. The caller holds the lock by the mutex.
     void disown() noexcept { next_owner_ = nobody(); }
-    /// Whether a thread owns the mutex. Read under the lock.
-    bool owned() const noexcept { return owner_.load(std::memory_order_relaxed) != nobody(); }
+    /// Whether a thread owns the mutex, or will once it is unlocked. Read under the lock.
+    bool owned() const noexcept {
+        return owner_.load(std::memory_order_relaxed) != nobody() || next_owner_ != nobody();
+    }
 
     /// From now on the calling thread, which holds the lock, is no visitor.
     void move_in() noexcept;
