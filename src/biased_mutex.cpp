@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "futex.hpp"
+#include "spin_pause.hpp"
 
 namespace rung::detail {
 
@@ -62,13 +63,6 @@ void barrier() noexcept {
             return;
         }
     }
-}
-
-/// Tells the processor that this is a loop that waits.
-void pause() noexcept {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#endif
 }
 
 /// Whether this process may ask for barriers; asked once.
@@ -159,7 +153,7 @@ void basic_biased_mutex<Kind>::await_exit(cell* owner) noexcept {
         if (owner->inside.load(std::memory_order_acquire) == 0) {
             return;
         }
-        pause();
+        spin_pause();
     }
     owner->sleepers.fetch_add(1, std::memory_order_relaxed);
     barrier();  // pairs with the fence in leave()
@@ -180,7 +174,7 @@ void basic_biased_mutex<Kind>::lock_mutex() noexcept {
     constexpr int spins_before_sleep = 100;
     bool locked = mutex_.try_lock();
     for (int i = 0; !locked && i < spins_before_sleep; ++i) {
-        pause();
+        spin_pause();
         locked = mutex_.try_lock();
     }
     if (!locked) {

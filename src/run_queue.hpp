@@ -62,7 +62,7 @@ private:
         intrusive_queue<operation> queue;
         std::uint64_t pushed = 0;
         std::uint64_t popped = 0;
-        unsigned skipped = 0;  // handlers run since this level began to wait
+        unsigned skipped = 0;    // handlers run since this level began to wait
         std::size_t stacks = 0;  // operations with a stack that were pushed one after the other
         std::array<stack_operation*, distance> latest{};  // of those
     };

@@ -25,6 +25,7 @@
 #include "ownership_backoff.hpp"
 #include "ring.hpp"
 #include "run_queue.hpp"
+#include "running_thread.hpp"
 #include "timers.hpp"
 #include "work_count.hpp"
 
@@ -32,7 +33,6 @@ namespace rung::detail {
 
 class clock_timers;
 class guest_events;
-class running_thread;
 
 /// The engine behind an `io_context`: run queues, ring, timers, and the loop over them.
 ///
@@ -120,10 +120,10 @@ private:
     void execute_timed(operation* op);
     static void execute_traced(operation* op);
     void be_punctual() noexcept;
-    void look_around(lock_guard& lock) noexcept;
+    void look_around(lock_guard& lock, bool idle) noexcept;
     bool poll_ring(lock_guard& lock) noexcept;
-    void begin_pass() noexcept;
-    void own_again(std::int64_t now_ns) noexcept;
+    void begin_pass(const lock_guard& lock, std::int64_t ran) noexcept;
+    void own_again(const lock_guard& lock, std::int64_t now_ns) noexcept;
     bool out_of_work(const running_thread* self) noexcept;
     void stop_locked() noexcept;
     void share_work() noexcept;
@@ -188,7 +188,7 @@ private:
     void cancel_entry(io_operation* op) noexcept;
     void flush_cancels() noexcept;
     void submit_cancels() noexcept;
-    void await_handover(lock_guard& lock, const io_list& leaving) noexcept;
+    void hand_over(lock_guard& lock, const io_list& leaving) noexcept;
     void await_departure(lock_guard& lock, const io_list& leaving) noexcept;
 
     // scheduler_call.cpp
@@ -315,55 +315,6 @@ private:
 /// which are prepared before it, and told after it.
 void watch_forks(io_context& context, scheduler& s);
 
-/// One activation of `run…`, `poll…` or `shutdown` on this thread.
-class running_thread : public thread_state {
-public:
-    explicit running_thread(scheduler& s);
-    ~running_thread();
-    running_thread(const running_thread&) = delete;
-    running_thread& operator=(const running_thread&) = delete;
-
-    void capture_exception() noexcept;
-
-    /// Has `run()` and its like count the running operation as `n` handlers.
-    void count_as(unsigned n) noexcept {
-        notable_ = true;
-        count_ = n;
-    }
-
-    /// Sees to what an operation has left behind: throws the exception, if any, and gives the number
-    /// of handlers to count.
-    std::size_t aftermath() {
-        if (!notable_) [[likely]] {
-            return 1;
-        }
-        notable_ = false;
-        const unsigned n = std::exchange(count_, 1);
-        if (exception_ != nullptr) {
-            several_exceptions_ = false;
-            std::rethrow_exception(std::exchange(exception_, nullptr));
-        }
-        return n;
-    }
-
-private:
-    friend class scheduler;
-
-    scheduler& scheduler_;
-    running_thread* next_ = nullptr;       // of the scheduler's list
-    running_thread* nested_in_ = nullptr;  // this thread's activation of the same scheduler below
-    bool notable_ = false;                 // there is an exception_, or count_ is not 1
-    unsigned count_ = 1;                   // handlers that the running operation is worth
-    bool bounded_ = false;                 // runs a number of handlers, or until some time
-    const void* const thread_ = &this_thread_state;
-    intrusive_queue<operation> own_;   // what no other thread may run; while several run
-    bool own_turn_ = false;            // own_ comes next, rather than the common queue
-    bool idle_ = false;                // waits for a handler
-    bool several_exceptions_ = false;  // exception_ stands for them
-    std::exception_ptr exception_;
-    asio_thread_scope asio_scope_;
-};
-
 /// Holds the engine's lock.
 class scheduler::lock_guard {
 public:
@@ -375,6 +326,7 @@ public:
     // To let go of it for a while.
     void unlock() noexcept { scheduler_.mutex_.unlock(held_); }
     void lock() noexcept { held_ = scheduler_.mutex_.lock(); }
+    bool by_mutex() const noexcept { return held_ == biased_mutex::held::by_mutex; }
 
 private:
     scheduler& scheduler_;
@@ -385,10 +337,13 @@ inline running_thread* scheduler::self() const noexcept {
     return static_cast<running_thread*>(find_thread_state(*this));
 }
 
-/// To be called when something begins that would be late after a long pass: that is over then.
+/// To be called when something begins that would be late after a long pass: that ends with one turn of
+/// the queue then.
 inline void scheduler::be_punctual() noexcept {
     if (!punctual_) {
-        since_pass_ = pass_length_;
+        punctual_ = true;
+        const auto turn = std::clamp<std::uint64_t>(queue_.size(), 1, pass_limit_);
+        pass_length_ = std::min(pass_length_, since_pass_ + static_cast<unsigned>(turn));
     }
 }
 

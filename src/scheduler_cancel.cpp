@@ -144,10 +144,16 @@ void scheduler::detach(io_list& list, engine::departure d, int socket) noexcept 
         }
     }
     if (!leaving.empty()) {
-        await_handover(lock, leaving);
-        while (!cancels_.empty() && ring_error_ == 0) {
+        hand_over(lock, leaving);
+        for (backoff until_then; !cancels_.empty() && ring_error_ == 0;) {
             flush_cancels();
             submit();
+            reap();
+            if (!cancels_.empty()) {
+                lock.unlock();  // for a sleeper that has to take completions first
+                until_then.wait();
+                lock.lock();
+            }
         }
         reap();
         if (in_loop || d == engine::departure::awaited || noticed(socket)) {
@@ -162,13 +168,17 @@ void scheduler::detach(io_list& list, engine::departure d, int socket) noexcept 
     }
 }
 
-/// Waits until a thread that is about to sleep in the ring has handed its entries over: one that names
-/// the descriptor must not find it used again.
-void scheduler::await_handover(lock_guard& lock, const io_list& leaving) noexcept {
-    for (backoff until_then; leader_ != nullptr && !ring_->all_taken() && !leaving.empty();) {
-        lock.unlock();
-        until_then.wait();
-        lock.lock();
+/// Has the kernel take the entries of a thread that is about to sleep in the ring: one that names the
+/// descriptor must not find it used again.
+void scheduler::hand_over(lock_guard& lock, const io_list& leaving) noexcept {
+    backoff until_then;
+    while (leader_ != nullptr && !ring_->all_taken() && !leaving.empty() && ring_error_ == 0) {
+        submit();
+        if (!ring_->all_taken()) {
+            lock.unlock();
+            until_then.wait();
+            lock.lock();
+        }
     }
 }
 

@@ -123,7 +123,9 @@ void scheduler::take_back() noexcept {
     if (!left_behind_) {
         return;
     }
-    entries_.for_each([this](io_operation& op) { completed(&op, {.tag = 0, .result = -ECANCELED, .more = false}); });
+    entries_.for_each([this](io_operation& op) {
+        completed(&op, {.tag = 0, .result = -ECANCELED, .more = false});
+    });
     // Those for which there was no memory to note them stay behind.
     in_flight_ -= std::exchange(in_kernel_, 0);
     low_in_kernel_ = 0;

@@ -48,8 +48,10 @@ operation* scheduler::next(running_thread& self, std::int64_t deadline_ns) {
         if (ring_->ready()) {
             reap();
         }
-        if (since_pass_ >= pass_length_ || eventful_) {
-            look_around(lock);
+        // With nothing to run, a pass would enter the kernel once more than the sleep that follows.
+        const bool idle = queue_.empty() && self.own_.empty();
+        if ((since_pass_ >= pass_length_ && !idle) || eventful_) {
+            look_around(lock, idle);
         }
         if (operation* const op = pop(self)) {
             ++since_pass_;
@@ -137,8 +139,8 @@ void scheduler::execute_timed(operation* op) {
 }
 
 /// What happens between handlers beside the inbox and the completion queue.
-void scheduler::look_around(lock_guard& lock) noexcept {
-    if (since_pass_ >= pass_length_) {
+void scheduler::look_around(lock_guard& lock, bool idle) noexcept {
+    if (since_pass_ >= pass_length_ && !idle) {
         pass(lock);
         return;
     }
@@ -163,6 +165,8 @@ void scheduler::look_around(lock_guard& lock) noexcept {
 }
 
 void scheduler::pass(lock_guard& lock) noexcept {
+    // Other threads that end a handler while this one is in the kernel are not to follow it there.
+    const unsigned ran = std::exchange(since_pass_, 0);
     // What the kernel has for us became ready before what a call or an entry finds now, and is served
     // first. For a few operations that is not worth entering it twice.
     constexpr std::size_t few = 8;
@@ -177,29 +181,29 @@ void scheduler::pass(lock_guard& lock) noexcept {
         submit(&lock);
         reap();
     }
-    begin_pass();
+    begin_pass(lock, ran);
 }
 
 /// Sees to the timers and decides how long the next pass is: as the queue stands, so that what comes
 /// meanwhile waits for one turn of it as in stock, and not much longer than a millisecond where
 /// that takes longer. The clock is read where something depends on it.
-void scheduler::begin_pass() noexcept {
+void scheduler::begin_pass(const lock_guard& lock, std::int64_t ran) noexcept {
     constexpr std::int64_t longest_ns = 1'000'000;
     constexpr unsigned few = 8;  // handlers of a pass for which time is not measured
-    const auto ran = static_cast<std::int64_t>(std::exchange(since_pass_, 0));
     const std::int64_t began_ns = std::exchange(pass_began_ns_, 0);
-    punctual_ = waits_ != 0 || in_flight_ != 0 || guests_ != nullptr;
-    const bool lent = !several_threads_ && !mutex_.owned();
+    const bool was_punctual =
+        std::exchange(punctual_, waits_ != 0 || in_flight_ != 0 || guests_ != nullptr);
+    const bool lent = !several_threads_ && lock.by_mutex() && !mutex_.owned();
     const bool due =
         waits_ != 0 && coarse_now_ns() >= std::min(next_due_ns_, next_urgent_ns_) - coarse_lag_ns;
-    const bool lengthy = punctual_ && queue_.size() > std::min(pass_limit_, few);
+    const bool lengthy = (punctual_ || was_punctual) && queue_.size() > std::min(pass_limit_, few);
     if (due || lent || lengthy) {
         const std::int64_t now_ns = monotonic_now_ns();
         if (due) {
             fire_timers(now_ns);
         }
         if (lent) {
-            own_again(now_ns);
+            own_again(lock, now_ns);
         }
         const std::int64_t took_ns = now_ns - began_ns;
         if (began_ns != 0 && took_ns > longest_ns) {
@@ -218,7 +222,10 @@ void scheduler::begin_pass() noexcept {
 }
 
 /// Makes this thread, the only one that runs the context, the lock's owner, if it is time for that.
-void scheduler::own_again(std::int64_t now_ns) noexcept {
+void scheduler::own_again(const lock_guard& lock, std::int64_t now_ns) noexcept {
+    if (!lock.by_mutex() || mutex_.owned()) {
+        return;
+    }
     mutex_.move_in();  // another one may have been at home, and left this one behind
     if (backoff_.may_own(mutex_.visits(), now_ns)) {
         mutex_.own();

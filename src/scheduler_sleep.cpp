@@ -7,6 +7,7 @@
 #include "futex.hpp"
 #include "guest_events.hpp"
 #include "scheduler.hpp"
+#include "spin_pause.hpp"
 
 namespace rung::detail {
 
@@ -14,6 +15,13 @@ namespace {
 
 // Sleeping costs some 5 µs, so that a shorter wait is better spent looking.
 constexpr std::int64_t shortest_sleep_ns = 2'000;
+
+/// Some microseconds, in which a thread that was woken for a mutex can take it.
+void pause_a_little() noexcept {
+    for (int i = 0; i < 100; ++i) {
+        spin_pause();
+    }
+}
 
 }  // namespace
 
@@ -56,7 +64,7 @@ bool scheduler::await_work(running_thread& self, lock_guard& lock, std::int64_t 
         pass(lock);
     } else if (options_.spin_before_sleep.count() == 0 || !spin(self, lock, idle_since_ns)) {
         if (recycler::has_surplus()) {
-            until_ns = std::min(until_ns, recycler::give_back(clock::now_ns()));
+            until_ns = std::min(until_ns, recycler::give_back(monotonic_now_ns()));
         }
         sleep(self, lock, until_ns);
     }
@@ -73,13 +81,23 @@ bool scheduler::spin(running_thread& self, lock_guard& lock, std::int64_t& idle_
     if (now_ns - idle_since_ns >= options_.spin_before_sleep.count()) {
         return false;
     }
+    pass_began_ns_ = 0;
+    if (!several_threads_) {
+        own_again(lock, now_ns);
+    }
+    arm_guests();
     if (ring_->unsubmitted() != 0 || ring_->pending_work()) {
         submit(&lock);
         reap();
         return true;
     }
     self.idle_ = true;
+    const bool owned = !lock.by_mutex();
     lock.unlock();
+    if (!owned) {
+        // Whoever sleeps for a plain mutex has to be woken first, and would find it taken again.
+        pause_a_little();
+    }
     lock.lock();
     self.idle_ = false;
     return true;
@@ -167,6 +185,9 @@ void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t until
     reap();
     since_pass_ = pass_length_;  // timers may be due, and what has come is a turn of the queue
     pass_began_ns_ = 0;
+    if (!several_threads_ && lock.by_mutex()) {
+        own_again(lock, monotonic_now_ns());
+    }
     if (options_.measure_time) {
         counters_.sleep_time_ns += static_cast<std::uint64_t>(clock::now_ns() - begin_ns);
     }

@@ -2,6 +2,7 @@
 
 #include <sys/eventfd.h>
 #include <unistd.h>
+
 #include <boost/asio/multiple_exceptions.hpp>
 #include <rung/detail/monotonic.hpp>
 #include <rung/error.hpp>
@@ -38,8 +39,9 @@ void scheduler::enter(running_thread& self) {
     const lock_guard lock(*this);
     if (threads_ == nullptr) {
         ring_error_ = 0;  // a failure of an earlier run shows again if it lasts
-        if (!mutex_.owned()) {
-            own_again(monotonic_now_ns());
+        pass_began_ns_ = 0;
+        if (lock.by_mutex()) {
+            own_again(lock, monotonic_now_ns());
         }
     } else {
         meet_others(self);

@@ -27,7 +27,8 @@ public:
     bool settle() noexcept {
         const std::int64_t n = std::exchange(local_, 0) - (std::exchange(held_, false) ? 1 : 0);
         // Acquires what the threads that ended work did before: their posts.
-        return shared_.fetch_add(n, std::memory_order_acq_rel) + n == 0;
+        return (n == 0 ? shared_.load(std::memory_order_acquire)
+                       : shared_.fetch_add(n, std::memory_order_acq_rel) + n) == 0;
     }
     /// Ends a unit that `end_unless_last()` has not ended.
     void end() noexcept { shared_.fetch_sub(1, std::memory_order_acq_rel); }

@@ -79,7 +79,7 @@ public:
     /// Announces that the owner is inside. False if it is the owner no more; then it has to leave.
     bool announce(cell* here) noexcept {
         here->inside.store(1, std::memory_order_relaxed);
-        std::atomic_signal_fence(std::memory_order_seq_cst);  // pairs with lock_mutex's barrier
+        std::atomic_signal_fence(std::memory_order_seq_cst);    // pairs with lock_mutex's barrier
         return owner_.load(std::memory_order_acquire) == here;  // pairs with unlock_mutex
     }
 
@@ -92,8 +92,8 @@ public:
         }
     }
 
-    /// Makes the calling thread, which holds the lock, the owner once it has unlocked. Without effect
-    /// where there can be none, or where it is the owner already.
+    /// Makes the calling thread, which holds the lock by the mutex, the owner once it has unlocked.
+    /// Without effect where there can be none.
     void own() noexcept;
     /// Leaves the mutex without owner. The caller holds the lock by the mutex.
     void disown() noexcept { next_owner_ = nobody(); }

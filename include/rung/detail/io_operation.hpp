@@ -113,12 +113,12 @@ public:
         ended
     };
     state at = state::idle;
-    bool cancelled = false;      // somebody asked for its end
-    bool polled = false;         // a poll has said that it may be done
-    bool watching = false;       // the poll is edge-triggered, and goes on until it is cancelled
-    bool has_watched = false;    // and it has, so that the descriptor can be waited for
-    bool settled = false;        // `result` is there, and only the poll has to end
-    std::uint8_t pauses = 0;     // of `connect`: the entry is the n-th pause before another try
+    bool cancelled = false;    // somebody asked for its end
+    bool polled = false;       // a poll has said that it may be done
+    bool watching = false;     // the poll is edge-triggered, and goes on until it is cancelled
+    bool has_watched = false;  // and it has, so that the descriptor can be waited for
+    bool settled = false;      // `result` is there, and only the poll has to end
+    std::uint8_t pauses = 0;   // of `connect`: the entry is the n-th pause before another try
     io_list* list = nullptr;
     io_operation** list_before = nullptr;
     io_operation* list_next = nullptr;
