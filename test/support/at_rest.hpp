@@ -2,7 +2,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -65,20 +67,29 @@ inline void set_blocking(int fd, bool blocks) {
     ::fcntl(fd, F_SETFL, blocks ? mode & ~O_NONBLOCK : mode | O_NONBLOCK);
 }
 
-/// Fills what `fd` writes into, with as many bytes as it takes; gives their number.
+inline bool is_tcp(int fd) {
+    int protocol = 0;
+    socklen_t size = sizeof protocol;
+    return ::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
+           protocol == IPPROTO_TCP;
+}
+
+/// Fills what `fd` writes into, until it takes not a byte more; gives their number.
 inline std::size_t fill(int fd) {
     const std::string block(1 << 16, 'x');
     const int mode = ::fcntl(fd, F_GETFL);
     set_blocking(fd, false);
     std::size_t n = 0;
-    for (std::size_t size : {block.size(), std::size_t{1}}) {
-        for (int quiet = 0; quiet < 2;) {
-            const ssize_t written = ::write(fd, block.data(), size);
-            n += written > 0 ? static_cast<std::size_t>(written) : 0;
-            quiet = written > 0 ? 0 : quiet + 1;
-            if (quiet == 1) {
-                ::usleep(5'000);  // TCP moves some to the other side
+    for (std::size_t before = 1; n != before;) {
+        before = n;
+        for (const std::size_t size : {block.size(), std::size_t{1}}) {
+            ssize_t written = 0;
+            while ((written = ::write(fd, block.data(), size)) > 0) {
+                n += static_cast<std::size_t>(written);
             }
+        }
+        if (n != before && is_tcp(fd)) {
+            ::usleep(50'000);  // the other side may acknowledge, and so make room, 40 ms later
         }
     }
     ::fcntl(fd, F_SETFL, mode);
