@@ -29,9 +29,9 @@ std::string explain_refusal(int error) {
         case EINVAL:
             return "this kernel's io_uring is too old: Linux 5.19 is needed";
         case ENOMEM:
-            return "not enough lockable memory for even the smallest ring, 8 KiB: raise "
-                   "RLIMIT_MEMLOCK (ulimit -l), which counts for all of the user's processes "
-                   "together";
+            return "not enough lockable memory for even the smallest ring, 8 KiB, whatever "
+                   "io_context_options::ring_entries asks for: raise RLIMIT_MEMLOCK (ulimit -l), "
+                   "which counts for all of the user's processes together";
         case EMFILE:
             return "the process is out of descriptors: raise RLIMIT_NOFILE (ulimit -n)";
         case ENFILE:
@@ -72,7 +72,7 @@ std::atomic<std::int64_t>& last_closed_ns() noexcept {
 
 /// Whether the kernel may still hold the memory of a ring that this process has closed.
 bool closed_lately() noexcept {
-    constexpr std::int64_t longest_ns = 100'000'000;
+    constexpr std::int64_t longest_ns = 300'000'000;
     return monotonic_ns() - last_closed_ns().load(std::memory_order_relaxed) < longest_ns;
 }
 
@@ -84,6 +84,7 @@ public:
     }
     ~kernel_backend() override {
         if (ring_.ring_fd != -1) {  // not in the child of a fork
+            last_closed_ns().store(monotonic_ns(), std::memory_order_relaxed);
             io_uring_queue_exit(&ring_);
         }
     }
@@ -137,8 +138,7 @@ private:
     /// The kernel gives the memory of a ring back some 20 to 60 ms after the ring was closed. Where
     /// this process has just closed one, it is waited for.
     void set_up() {
-        constexpr unsigned least_entries =
-            32;  // the queues fit into a page, the entries into another
+        constexpr unsigned least_entries = 32;  // the queues fit into a page, the entries, too
         constexpr timespec pause{.tv_sec = 0, .tv_nsec = 5'000'000};
         int error = try_set_up(entries_);
         while (error == ENOMEM && closed_lately()) {
@@ -178,14 +178,6 @@ private:
             ring_.ring_fd = -1;
         }
         return -error;
-    }
-
-    void let_go() noexcept {
-        if (ring_.ring_fd == -1) {
-            return;  // the kernel refused one to the child of a fork
-        }
-        last_closed_ns().store(monotonic_ns(), std::memory_order_relaxed);
-        io_uring_queue_exit(&ring_);
     }
 
     /// Set-up alone does not tell: without a flag of Linux 5.19 it succeeds on 5.18, which then

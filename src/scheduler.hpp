@@ -255,6 +255,7 @@ private:
     unsigned pass_length_ = 1;      // handlers until that is due again
     unsigned pass_limit_ = 8;       // handlers for which there is time in a pass
     bool punctual_ = false;         // what would be late after a long pass is counted on
+    bool began_something_ = false;  // in this pass
     std::size_t urgent_io_ = 0;     // operations of level high in flight
     std::size_t urgent_waits_ = 0;  // waits of level high
     bool urgent_pending_ = false;   // an operation of level high has come to pending_
@@ -337,13 +338,12 @@ inline running_thread* scheduler::self() const noexcept {
     return static_cast<running_thread*>(find_thread_state(*this));
 }
 
-/// To be called when something begins that would be late after a long pass: that ends with one turn of
-/// the queue then.
+/// To be called when something begins that would be late after a long pass: that is over then.
 inline void scheduler::be_punctual() noexcept {
+    began_something_ = true;
     if (!punctual_) {
         punctual_ = true;
-        const auto turn = std::clamp<std::uint64_t>(queue_.size(), 1, pass_limit_);
-        pass_length_ = std::min(pass_length_, since_pass_ + static_cast<unsigned>(turn));
+        pass_length_ = since_pass_;
     }
 }
 

@@ -191,12 +191,13 @@ void scheduler::begin_pass(const lock_guard& lock, std::int64_t ran) noexcept {
     constexpr std::int64_t longest_ns = 1'000'000;
     constexpr unsigned few = 8;  // handlers of a pass for which time is not measured
     const std::int64_t began_ns = std::exchange(pass_began_ns_, 0);
-    const bool was_punctual =
-        std::exchange(punctual_, waits_ != 0 || in_flight_ != 0 || guests_ != nullptr);
+    // What this pass began may have ended at once, and the next one is likely to begin more.
+    const bool began_something = std::exchange(began_something_, false);
+    punctual_ = began_something || waits_ != 0 || in_flight_ != 0 || guests_ != nullptr;
     const bool lent = !several_threads_ && lock.by_mutex() && !mutex_.owned();
     const bool due =
         waits_ != 0 && coarse_now_ns() >= std::min(next_due_ns_, next_urgent_ns_) - coarse_lag_ns;
-    const bool lengthy = (punctual_ || was_punctual) && queue_.size() > std::min(pass_limit_, few);
+    const bool lengthy = punctual_ && queue_.size() > std::min(pass_limit_, few);
     if (due || lent || lengthy) {
         const std::int64_t now_ns = monotonic_now_ns();
         if (due) {

@@ -43,7 +43,9 @@ struct scene {
 
     /// Whether the operation goes on as if nothing had been. For once in each process.
     bool goes_on() {
+        // The parent's operation may take what comes first, all of it.
         object->trigger();
+        std::this_thread::sleep_for(20ms);
         object->trigger();
         if (std::is_same_v<Object<M>, timing<M>>) {
             object->cancel();

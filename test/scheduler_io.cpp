@@ -107,13 +107,13 @@ BOOST_FIXTURE_TEST_CASE(a_receive_that_finds_data_needs_no_entry, io_fixture) {
     int pair[2];
     BOOST_REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
     rung::detail::io_list list;
-    char buffer[8] = {};
+    char received[8] = {};
     const auto receive = [&](std::deque<std::int32_t> answers) {
         answer(std::move(answers));
         test::probe* const p = make(io_kind::receive);
         p->descriptor = pair[0];
-        p->address = buffer;
-        p->length = sizeof buffer;
+        p->address = received;
+        p->length = sizeof received;
         p->try_first = true;
         test::start(context, p, &list);
         context.restart();
@@ -123,7 +123,7 @@ BOOST_FIXTURE_TEST_CASE(a_receive_that_finds_data_needs_no_entry, io_fixture) {
     };
     BOOST_REQUIRE(::write(pair[1], "abc", 3) == 3);
     BOOST_TEST(receive({}) == 3);
-    BOOST_TEST(std::string(buffer) == "abc");
+    BOOST_TEST(std::string(received) == "abc");
     BOOST_TEST(context.statistics().speculated == 1U);
     BOOST_TEST(context.statistics().submissions == 0U);
     // Without data it goes through the ring, and the kernel need not try once more.
