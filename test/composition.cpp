@@ -340,15 +340,16 @@ BOOST_AUTO_TEST_CASE(a_channel_carries_values_between_threads) {
             }
         });
     };
+    // The end is sent, too: close() of Boost 1.81 drops what the buffer still holds.
     int next = 0;
     std::function<void()> send = [&] {
-        if (++next > values) {
-            channel.close();
-            return;
-        }
-        channel.async_send(error_code(), next, [&](error_code ec) {
+        const bool ends = ++next > values;
+        const error_code sent = ends ? asio::error::make_error_code(asio::error::eof) : error_code();
+        channel.async_send(sent, next, [&, ends](error_code ec) {
             BOOST_TEST_REQUIRE(!ec);
-            send();
+            if (!ends) {
+                send();
+            }
         });
     };
     receive();

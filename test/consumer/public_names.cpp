@@ -47,9 +47,21 @@ void contexts() {
     rung::io_context allocated(std::allocator_arg, std::allocator<void>());
 #endif
     static_assert(std::is_same_v<rung::io_context::executor_type, rung::executor>);
+    using with_allocator = rung::io_context::basic_executor_type<std::allocator<int>, 0>;
+    use(std::is_same_v<with_allocator, rung::executor>);
     rung::io_context::count_type n = ctx.run() + ctx.run_for(1ms) + ctx.run_one() + ctx.poll();
     n += ctx.run_until(std::chrono::system_clock::now() + 1ms) + ctx.poll_one();
     n += ctx.run_one_for(1ms) + ctx.run_one_until(rung::clock::now() + 1ms);
+#if !defined(BOOST_ASIO_NO_EXTENSIONS) && !defined(BOOST_ASIO_NO_TS_EXECUTORS)
+    rung::io_context::strand serial(ctx);
+    use(serial.context(), serial.wrap(any_handler()));
+    serial.post([] {});
+    serial.dispatch([] {});
+#endif
+#if RUNG_ASIO_HAS_DEPRECATED
+    rung::io_context::work kept(ctx);
+    use(kept.get_io_context());
+#endif
     ctx.stop();
     use(n, ctx.stopped(), ctx.backend());
     ctx.restart();
@@ -58,7 +70,7 @@ void contexts() {
     const rung::statistics s = ctx.statistics();
     use(rung::statistics::levels, s.handlers, s.queued, s.submissions, s.completions, s.in_flight,
         s.speculated, s.system_calls, s.sleeps, s.wake_ups, s.remote_posts, s.submission_overflows,
-        s.completion_overflows, s.restarts, s.timers, s.lock_borrows, s.guest_thread,
+        s.completion_overflows, s.restarts, s.timers, s.lock_borrows, s.extra_runners, s.guest_thread,
         s.handler_time_ns, s.sleep_time_ns);
 }
 
