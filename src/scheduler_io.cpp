@@ -237,7 +237,7 @@ void scheduler::reap() noexcept {
     ring_->release_taken();
 }
 
-inline void scheduler::completed(io_operation* op, const completion& c) noexcept {
+void scheduler::completed(io_operation* op, const completion& c) noexcept {
     ++counters_.completions;
     if (c.more) [[unlikely]] {
         watched(op);
