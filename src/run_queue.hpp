@@ -29,21 +29,20 @@ public:
     std::uint64_t popped(std::size_t l) const noexcept { return lines_[l].popped; }
 
     void push(operation* op) noexcept {
-        const auto l = static_cast<std::size_t>(op->level_);
-        line& to = lines_[l];
-        to.queue.push(op);
-        if (op->has_stack_ && to.pushed - to.popped >= many) [[unlikely]] {
-            note_behind(to, static_cast<stack_operation*>(op));
+        // Most are of normal level; for a level that the compiler knows there is less to compute.
+        if (op->level_ == level::normal) [[likely]] {
+            push_to(normal, op);
         } else {
-            to.stacks = 0;
+            push_to(static_cast<std::size_t>(op->level_), op);
         }
-        ++to.pushed;
-        waiting_ |= 1U << l;
     }
 
     /// The operation to run next, or null. What the ones after it begin with is asked of memory, so
     /// that it arrives while this one runs.
     operation* pop() noexcept {
+        if (waiting_ == 1U << normal) [[likely]] {
+            return take(normal);
+        }
         if (waiting_ == 0) {
             return nullptr;
         }
@@ -56,28 +55,44 @@ private:
     // many wait before it is worth the trouble.
     static constexpr std::size_t distance = 8;
     static constexpr std::uint64_t many = 1024;
+    static constexpr auto normal = static_cast<std::size_t>(level::normal);
 
     /// One level's.
     struct alignas(64) line {
         intrusive_queue<operation> queue;
         std::uint64_t pushed = 0;
         std::uint64_t popped = 0;
-        unsigned skipped = 0;    // handlers run since this level began to wait
-        std::size_t stacks = 0;  // operations with a stack that were pushed one after the other
-        std::array<stack_operation*, distance> latest{};  // of those
+        unsigned skipped = 0;  // handlers run since this level began to wait
+        // Operations with a stack that were pushed one after the other, by their place.
+        std::uint64_t first = 0;
+        std::uint64_t behind_last = 0;
+        std::array<stack_operation*, distance> latest{};
     };
+
+    void push_to(std::size_t l, operation* op) noexcept {
+        line& to = lines_[l];
+        to.queue.push(op);
+        if (op->has_stack_ && to.pushed - to.popped >= many) [[unlikely]] {
+            note_behind(to, static_cast<stack_operation*>(op));
+        }
+        ++to.pushed;
+        waiting_ |= 1U << l;
+    }
 
     /// Where more fibers yield than the cache holds, each is fetched while several others run. The
     /// way along the queue would be no help, since it leads through those that are not there yet; so
     /// an operation knows of one further back. Source: C.-K. Luk and T. Mowry,
     /// "Compiler-based prefetching for recursive data structures", ASPLOS 1996 (history pointers).
     static void note_behind(line& to, stack_operation* op) noexcept {
-        stack_operation*& before = to.latest[to.stacks % distance];
-        if (to.stacks >= distance) {
+        const std::uint64_t place = to.pushed;
+        if (std::exchange(to.behind_last, place + 1) != place) {
+            to.first = place;
+        }
+        stack_operation*& before = to.latest[place % distance];
+        if (place - to.first >= distance) {
             before->ahead_ = op;  // in the queue still, as that is longer
         }
         before = op;
-        ++to.stacks;
     }
 
     /// For an operation that leaves the queue: has what it knows of fetched, and the stack of one

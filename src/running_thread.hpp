@@ -19,19 +19,19 @@ public:
 
     void capture_exception() noexcept;
 
+    /// To be said at the beginning: whether it runs a number of handlers, or until some time.
+    void bound(bool bounded) noexcept { notable_ = bounded_ = bounded; }
+
     /// Has `run()` and its like count the running operation as `n` handlers.
     void count_as(unsigned n) noexcept {
         notable_ = true;
         count_ = n;
     }
 
-    /// Sees to what an operation has left behind: throws the exception, if any, and gives the number
-    /// of handlers to count.
+    /// Sees to what a notable operation has left behind: throws the exception, if any, and gives the
+    /// number of handlers to count.
     std::size_t aftermath() {
-        if (!notable_) [[likely]] {
-            return 1;
-        }
-        notable_ = false;
+        notable_ = bounded_;
         const unsigned n = std::exchange(count_, 1);
         if (exception_ != nullptr) {
             several_exceptions_ = false;
@@ -46,7 +46,7 @@ private:
     scheduler& scheduler_;
     running_thread* next_ = nullptr;       // of the scheduler's list
     running_thread* nested_in_ = nullptr;  // this thread's activation of the same scheduler below
-    bool notable_ = false;                 // there is an exception_, or count_ is not 1
+    bool notable_ = false;                 // bounded_, or there is an exception_, or count_ is not 1
     unsigned count_ = 1;                   // handlers that the running operation is worth
     bool bounded_ = false;                 // runs a number of handlers, or until some time
     const void* const thread_ = &this_thread_state;

@@ -47,7 +47,7 @@ public:
     static constexpr std::int64_t no_wait = std::numeric_limits<std::int64_t>::min();
     static constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
     /// The most handlers between two looks at the ring, the timers and what waits to be submitted.
-    static constexpr unsigned longest_pass = 64;
+    static constexpr int longest_pass = 64;
 
     /// Throws `system_error` for an option that cannot be used. Without a backend it makes one.
     scheduler(io_context& context, const io_context_options& options,
@@ -122,6 +122,7 @@ private:
     void be_punctual() noexcept;
     void look_around(lock_guard& lock, bool idle) noexcept;
     bool poll_ring(lock_guard& lock) noexcept;
+    int ran_in_pass() const noexcept;
     void begin_pass(const lock_guard& lock, std::int64_t ran) noexcept;
     void own_again(const lock_guard& lock, std::int64_t now_ns) noexcept;
     bool out_of_work(const running_thread* self) noexcept;
@@ -251,9 +252,9 @@ private:
     biased_mutex mutex_;
     run_queue queue_;
     bool eventful_ = false;         // there is more to a handler than next_quickly() sees to
-    unsigned since_pass_ = 0;       // handlers since the ring and the clock were last looked at
-    unsigned pass_length_ = 1;      // handlers until that is due again
-    unsigned pass_limit_ = 8;       // handlers for which there is time in a pass
+    int left_in_pass_ = 1;          // handlers until the ring and the clock are to be looked at
+    int pass_length_ = 1;           // the same when the pass began
+    int pass_limit_ = 8;            // handlers for which there is time in a pass
     bool punctual_ = false;         // what would be late after a long pass is counted on
     bool began_something_ = false;  // in this pass
     std::size_t urgent_io_ = 0;     // operations of level high in flight
@@ -338,19 +339,24 @@ inline running_thread* scheduler::self() const noexcept {
     return static_cast<running_thread*>(find_thread_state(*this));
 }
 
+inline int scheduler::ran_in_pass() const noexcept {
+    return pass_length_ - std::max(left_in_pass_, 0);
+}
+
 /// To be called when something begins that would be late after a long pass: that is over then.
 inline void scheduler::be_punctual() noexcept {
     began_something_ = true;
     if (!punctual_) {
         punctual_ = true;
-        pass_length_ = since_pass_;
+        pass_length_ = ran_in_pass();
+        left_in_pass_ = 0;
     }
 }
 
 inline void scheduler::post(operation* op) noexcept {
     // Inline, so that engine::post is this and nothing else; and nothing here needs a stack frame.
-    biased_mutex::cell* const here = mutex_.owner_here();
-    if (here == nullptr) [[unlikely]] {
+    biased_mutex::cell* const here = mutex_.owner();
+    if (!mutex_.is_mine(here)) [[unlikely]] {
         post_elsewhere(op);
         return;
     }

@@ -13,7 +13,7 @@ namespace rung::detail {
 /// To be called when what it looks at has changed.
 void scheduler::note_events() noexcept {
     eventful_ = several_threads_ || (urgent_io_ | urgent_waits_) != 0 || options_.measure_time ||
-                left_behind_;
+                left_behind_ || stopped_.load(std::memory_order_relaxed);
 }
 
 /// The next handler, if all that there is to do is to run it.
@@ -22,9 +22,7 @@ inline operation* scheduler::next_quickly() noexcept {
         return nullptr;
     }
     operation* op = nullptr;
-    if (!eventful_ && inbox_.idle() && !stopped_.load(std::memory_order_relaxed) &&
-        !ring_->ready() && since_pass_ < pass_length_) [[likely]] {
-        ++since_pass_;
+    if (!eventful_ && inbox_.idle() && !ring_->ready() && --left_in_pass_ >= 0) [[likely]] {
         op = queue_.pop();
     }
     mutex_.unlock_as_owner();
@@ -50,11 +48,11 @@ operation* scheduler::next(running_thread& self, std::int64_t deadline_ns) {
         }
         // With nothing to run, a pass would enter the kernel once more than the sleep that follows.
         const bool idle = queue_.empty() && self.own_.empty();
-        if ((since_pass_ >= pass_length_ && !idle) || eventful_) {
+        if ((left_in_pass_ <= 0 && !idle) || eventful_) {
             look_around(lock, idle);
         }
         if (operation* const op = pop(self)) {
-            ++since_pass_;
+            --left_in_pass_;
             work_.hold();
             if (several_threads_ && (!queue_.empty() || leader_ == nullptr)) {
                 share_work();
@@ -109,12 +107,16 @@ operation* scheduler::pop(running_thread& self) noexcept {
 
 std::size_t scheduler::run(std::int64_t deadline_ns, std::size_t limit) {
     running_thread self(*this);
-    std::size_t n = 0;
     const bool timed = deadline_ns != forever && deadline_ns != no_wait;
-    self.bounded_ = timed || limit != unlimited;
-    while (n < limit && run_next(self, deadline_ns)) {
+    self.bound(timed || limit != unlimited);
+    std::size_t n = 0;
+    while (run_next(self, deadline_ns)) {
+        if (!self.notable_) [[likely]] {
+            ++n;
+            continue;
+        }
         n += self.aftermath();
-        if (timed && monotonic_now_ns() >= deadline_ns) {
+        if (n >= limit || (timed && monotonic_now_ns() >= deadline_ns)) {
             break;
         }
     }
@@ -140,7 +142,8 @@ void scheduler::execute_timed(operation* op) {
 
 /// What happens between handlers beside the inbox and the completion queue.
 void scheduler::look_around(lock_guard& lock, bool idle) noexcept {
-    if (since_pass_ >= pass_length_ && !idle) {
+    note_events();  // restart() has no lock under which to do it
+    if (left_in_pass_ <= 0 && !idle) {
         pass(lock);
         return;
     }
@@ -166,7 +169,8 @@ void scheduler::look_around(lock_guard& lock, bool idle) noexcept {
 
 void scheduler::pass(lock_guard& lock) noexcept {
     // Other threads that end a handler while this one is in the kernel are not to follow it there.
-    const unsigned ran = std::exchange(since_pass_, 0);
+    const int ran = ran_in_pass();
+    left_in_pass_ = pass_length_;
     // What the kernel has for us became ready before what a call or an entry finds now, and is served
     // first. For a few operations that is not worth entering it twice.
     constexpr std::size_t few = 8;
@@ -189,7 +193,7 @@ void scheduler::pass(lock_guard& lock) noexcept {
 /// that takes longer. The clock is read where something depends on it.
 void scheduler::begin_pass(const lock_guard& lock, std::int64_t ran) noexcept {
     constexpr std::int64_t longest_ns = 1'000'000;
-    constexpr unsigned few = 8;  // handlers of a pass for which time is not measured
+    constexpr int few = 8;  // handlers of a pass for which time is not measured
     const std::int64_t began_ns = std::exchange(pass_began_ns_, 0);
     // What this pass began may have ended at once, and the next one is likely to begin more.
     const bool began_something = std::exchange(began_something_, false);
@@ -197,7 +201,8 @@ void scheduler::begin_pass(const lock_guard& lock, std::int64_t ran) noexcept {
     const bool lent = !several_threads_ && lock.by_mutex() && !mutex_.owned();
     const bool due =
         waits_ != 0 && coarse_now_ns() >= std::min(next_due_ns_, next_urgent_ns_) - coarse_lag_ns;
-    const bool lengthy = punctual_ && queue_.size() > std::min(pass_limit_, few);
+    const auto ready = [this] { return static_cast<std::int64_t>(queue_.size()); };
+    const bool lengthy = punctual_ && ready() > std::min(pass_limit_, few);
     if (due || lent || lengthy) {
         const std::int64_t now_ns = monotonic_now_ns();
         if (due) {
@@ -208,8 +213,7 @@ void scheduler::begin_pass(const lock_guard& lock, std::int64_t ran) noexcept {
         }
         const std::int64_t took_ns = now_ns - began_ns;
         if (began_ns != 0 && took_ns > longest_ns) {
-            pass_limit_ =
-                static_cast<unsigned>(std::max<std::int64_t>(ran * longest_ns / took_ns, 1));
+            pass_limit_ = static_cast<int>(std::max<std::int64_t>(ran * longest_ns / took_ns, 1));
         } else if (began_ns != 0 && took_ns < longest_ns / 2) {
             pass_limit_ = std::min(2 * pass_limit_, longest_pass);
         }
@@ -217,9 +221,9 @@ void scheduler::begin_pass(const lock_guard& lock, std::int64_t ran) noexcept {
     }
     pass_length_ = longest_pass;
     if (punctual_) {
-        pass_length_ =
-            static_cast<unsigned>(std::clamp<std::uint64_t>(queue_.size(), 1, pass_limit_));
+        pass_length_ = static_cast<int>(std::clamp<std::int64_t>(ready(), 1, pass_limit_));
     }
+    left_in_pass_ = pass_length_;
 }
 
 /// Makes this thread, the only one that runs the context, the lock's owner, if it is time for that.

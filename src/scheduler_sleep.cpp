@@ -183,7 +183,7 @@ void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t until
     }
     ring_->refresh();
     reap();
-    since_pass_ = pass_length_;  // timers may be due, and what has come is a turn of the queue
+    left_in_pass_ = 0;  // timers may be due, and what has come is a turn of the queue
     pass_began_ns_ = 0;
     if (!several_threads_ && lock.by_mutex()) {
         own_again(lock, monotonic_now_ns());

@@ -103,9 +103,16 @@ bool scheduler::several_threads() noexcept {
 bool scheduler::nothing_else(std::uint64_t own) noexcept {
     const running_thread& here = *self();
     const lock_guard lock(*this);
-    return !here.bounded_ && here.exception_ == nullptr && !eventful_ && queue_.size() <= own &&
-           inbox_.idle() && !ring_->ready() && !stopped_.load(std::memory_order_relaxed) &&
-           ++since_pass_ < pass_limit_;
+    if (here.bounded_ || here.exception_ != nullptr || eventful_ || queue_.size() > own ||
+        !inbox_.idle() || ring_->ready()) {
+        return false;
+    }
+    ++pass_length_;
+    if (ran_in_pass() >= pass_limit_) {
+        left_in_pass_ = 0;
+        return false;
+    }
+    return true;
 }
 
 void scheduler::count_as(unsigned n) noexcept {
@@ -121,6 +128,7 @@ void scheduler::stop() noexcept {
 
 void scheduler::stop_locked() noexcept {
     stopped_.store(true, std::memory_order_seq_cst);  // pairs with the check in sleep()
+    note_events();
     work_available_.notify_all();
     wake_if_asleep();
 }

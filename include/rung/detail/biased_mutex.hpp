@@ -54,8 +54,8 @@ public:
 
     /// Locks if the calling thread is the owner and nobody has revoked that.
     bool try_lock_as_owner() noexcept {
-        cell* const here = owner_here();
-        if (here == nullptr) {
+        cell* const here = owner();
+        if (!is_mine(here)) {
             return false;
         }
         if (announce(here)) [[likely]] {
@@ -67,14 +67,14 @@ public:
     void unlock_as_owner() noexcept { leave(last_owner_); }
 
     // The same in two steps, for a caller that has no room for what follows a failure.
-    /// The calling thread's cell if that is the owner, unless it has just been revoked; else null.
+    /// The owner's cell, unless it has just been revoked; some cell where there is no owner.
+    cell* owner() const noexcept { return owner_.load(std::memory_order_relaxed); }
+    /// Whether a cell is the calling thread's.
     ///
     /// A thread's pointer takes one instruction to read, in every kind of object file; a thread-local
     /// takes a call in a shared object, and the registers for one in a program.
-    cell* owner_here() const noexcept {
-        cell* const here = owner_.load(std::memory_order_relaxed);
-        const bool own = here->thread.load(std::memory_order_relaxed) == __builtin_thread_pointer();
-        return own ? here : nullptr;
+    static bool is_mine(const cell* c) noexcept {
+        return c->thread.load(std::memory_order_relaxed) == __builtin_thread_pointer();
     }
     /// Announces that the owner is inside. False if it is the owner no more; then it has to leave.
     bool announce(cell* here) noexcept {
