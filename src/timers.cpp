@@ -120,20 +120,22 @@ timer_node* timers::expire(std::int64_t now_ns) noexcept {
 /// Takes the first timer out of the heap. False if it is not the time for it: then its entry goes,
 /// or finds its new place.
 bool timers::settle(timer_node& t) noexcept {
-    const std::int64_t key = heap_.front().key;
-    heap_.remove(t);
-    if (t.armed && t.deadline_ns > key) {
+    const bool armed = t.armed;
+    if (armed && t.deadline_ns > heap_.front().key) {
+        heap_.remove(t);
         ++moves_;
         insert(t);
         return false;
     }
     --entries_;
-    if (std::exchange(t.armed, false)) {
+    if (armed) {
+        t.armed = false;
         --count_;
-        return true;
+    } else {
+        ++moves_;
     }
-    ++moves_;
-    return false;
+    heap_.remove(t);  // last: one that was left behind may be destroyed as soon as it has no entry
+    return armed;
 }
 
 void timers::insert(timer_node& t) noexcept {
@@ -189,13 +191,13 @@ void timers::remove_from_slot(timer_node& t) noexcept {
     timer_node* const last = slot->entries[--slot->used];
     *t.entry = last;
     last->entry = t.entry;
-    t.at = timer_node::place::none;
     if (slot->used == 0) {
         free_chunk(std::exchange(slot, slot->next));
         if (slot == nullptr) {
             r.occupied[t.slot / 64] &= ~(std::uint64_t{1} << (t.slot % 64));
         }
     }
+    t.at = timer_node::place::none;
 }
 
 /// The number of the slot in which a timer stands.
