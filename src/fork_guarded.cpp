@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <mutex>
 #include <rung/detail/recycler.hpp>
+#include <utility>
 
 #include "stack_store.hpp"
 
@@ -17,9 +19,25 @@ struct fork_registry {
 
     std::mutex mutex;
     std::array<fork_guarded*, kinds> first{};  // guarded by mutex
+    std::atomic<fork_guarded*> newcomers{nullptr};
+
+    /// Has those who have joined take their places. Under the mutex.
+    void receive() noexcept {
+        fork_guarded* g = newcomers.exchange(nullptr, std::memory_order_acquire);
+        while (g != nullptr) {
+            fork_guarded* const next = g->next_;
+            g->at_ = &first[static_cast<std::size_t>(g->order_)];
+            g->next_ = std::exchange(*g->at_, g);
+            if (g->next_ != nullptr) {
+                g->next_->at_ = &g->next_;
+            }
+            g = next;
+        }
+    }
 
     void prepare() noexcept {
         mutex.lock();
+        receive();
         for (fork_guarded* const head : first) {
             for (fork_guarded* g = head; g != nullptr; g = g->next_) {
                 g->lock_for_fork();
@@ -67,17 +85,20 @@ bool fork_guarded::in_borrowed_memory() noexcept { return ::getpid() != this_pro
 
 void fork_guarded::join_forks(order o) noexcept {
     static_cast<void>(registered);
-    const std::lock_guard lock(registry.mutex);
-    at_ = &registry.first[static_cast<std::size_t>(o)];
-    next_ = *at_;
-    *at_ = this;
-    if (next_ != nullptr) {
-        next_->at_ = &next_;
+    order_ = o;
+    next_ = registry.newcomers.load(std::memory_order_relaxed);
+    while (!registry.newcomers.compare_exchange_weak(next_, this, std::memory_order_release,
+                                                     std::memory_order_relaxed)) {
+    }
+    if (o != order::guests) {
+        const std::lock_guard lock(registry.mutex);
+        registry.receive();
     }
 }
 
 void fork_guarded::leave_forks() noexcept {
     const std::lock_guard lock(registry.mutex);
+    registry.receive();
     *at_ = next_;
     if (next_ != nullptr) {
         next_->at_ = at_;

@@ -25,8 +25,9 @@ protected:
     fork_guarded() = default;
     ~fork_guarded() = default;
 
-    /// Joins those that are asked at each fork; waits for one that is under way. To be called at the
-    /// end of a constructor, and `leave_forks()` at the beginning of the destructor.
+    /// Joins those that are asked at each fork, and waits for one that is under way; guests do not,
+    /// which join under a lock of Asio's that such a fork may want. To be called at the end of a
+    /// constructor, and `leave_forks()` at the beginning of the destructor.
     void join_forks(order o) noexcept;
     void leave_forks() noexcept;
 
@@ -40,8 +41,10 @@ protected:
 private:
     friend struct fork_registry;
 
-    fork_guarded* next_ = nullptr;  // guarded by the registry's mutex
-    fork_guarded** at_ = nullptr;   // likewise: what points here
+    // Guarded by the registry's mutex, once that has received this.
+    fork_guarded* next_ = nullptr;
+    fork_guarded** at_ = nullptr;  // what points here
+    order order_ = order::guests;
 };
 
 }  // namespace rung::detail
