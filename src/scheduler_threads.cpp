@@ -103,8 +103,8 @@ bool scheduler::several_threads() noexcept {
 bool scheduler::nothing_else(std::uint64_t own) noexcept {
     const running_thread& here = *self();
     const lock_guard lock(*this);
-    if (here.bounded_ || here.exception_ != nullptr || eventful_ || queue_.size() > own ||
-        !inbox_.idle() || ring_->ready()) {
+    const bool others = own == 0 ? !queue_.empty() : queue_.size() > own;
+    if (others || here.notable_ || eventful_ || !inbox_.idle() || ring_->ready()) {
         return false;
     }
     ++pass_length_;
