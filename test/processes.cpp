@@ -10,6 +10,7 @@
 #if defined(RUNG_HAS_BOOST_PROCESS)
 #include <boost/process/v2.hpp>
 #include <boost/process/v2/posix/fork_and_forget_launcher.hpp>
+#include <boost/process/v2/posix/vfork_launcher.hpp>
 #endif
 
 #include <boost/asio.hpp>
@@ -91,6 +92,26 @@ BOOST_AUTO_TEST_CASE(are_started_by_fork_and_forget) {
                                                                          arguments);
                    }) == 7);
     }
+}
+
+/// The child tells the context in its parent's memory of the fork. Stock 1.81 then loses its reactor.
+BOOST_AUTO_TEST_CASE(are_started_by_vfork_and_leave_the_context_running) {
+    for (int i = 0; i < 8; ++i) {
+        BOOST_TEST(exit_code(context, [](auto executor, const auto& arguments) {
+                       return process::posix::vfork_launcher()(executor, "/bin/sh", arguments);
+                   }) == 7);
+        rung::native<asio::steady_timer> timer(context, 1ms);
+        BOOST_TEST((timer.async_wait(asio::use_future).wait_for(20s) == std::future_status::ready));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(are_handed_from_the_context_that_launched_them_to_another) {
+    rung::io_context launching;
+    BOOST_TEST(exit_code(context, [&](auto executor, const auto& arguments) {
+                   any_process p(asio::any_io_executor(launching.get_executor()), "/bin/sh",
+                                 arguments);
+                   return any_process(executor, p.detach().id());
+               }) == 7);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
