@@ -1,8 +1,11 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
 #include <atomic>
-#include <fstream>
 #include <rung/clock.hpp>
 #include <rung/detail/monotonic.hpp>
-#include <string>
+#include <string_view>
 
 #include "counter_clock.hpp"
 
@@ -29,13 +32,15 @@ bool invariant_counter() noexcept {
 /// Whether the kernel itself tells the time by the counter, which it watches. Where another machine
 /// is beneath, it may know better.
 bool kernel_uses_counter() noexcept {
-    try {
-        std::ifstream file("/sys/devices/system/clocksource/clocksource0/current_clocksource");
-        std::string name;
-        return file >> name && name == "tsc";
-    } catch (...) {
+    const int file = ::open("/sys/devices/system/clocksource/clocksource0/current_clocksource",
+                            O_RDONLY | O_CLOEXEC);
+    if (file == -1) {
         return false;
     }
+    std::array<char, 16> name{};
+    const ssize_t n = ::read(file, name.data(), name.size());
+    ::close(file);
+    return n > 0 && std::string_view(name.data(), static_cast<std::size_t>(n)) == "tsc\n";
 }
 
 /// The time-stamp counter, as `counter_clock` wants it.

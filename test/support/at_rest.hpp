@@ -36,18 +36,23 @@ inline std::chrono::microseconds cpu_time() {
            std::chrono::microseconds(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
 }
 
-/// Runs the loop for a while, in which nothing may end, and which may cost next to nothing.
+/// Runs the loop for a while, in which nothing may end, and which may cost next to nothing. The best
+/// of three counts: a machine under load charges a process for more than it did.
 template <class Loop>
 void check_rest(Loop& loop, const outcome& pending) {
     loop.poll();
     loop.context().restart();
     loop.context().run_for(std::chrono::milliseconds(20));  // what it costs to begin is no matter
-    const auto before = cpu_time();
-    loop.context().restart();
-    loop.context().run_for(std::chrono::milliseconds(60));
-    const auto spent = cpu_time() - before;
+    constexpr std::chrono::milliseconds little(15);
+    std::chrono::microseconds spent = little;
+    for (int i = 0; i < 3 && spent >= little; ++i) {
+        const auto before = cpu_time();
+        loop.context().restart();
+        loop.context().run_for(std::chrono::milliseconds(60));
+        spent = cpu_time() - before;
+    }
     BOOST_TEST(pending == outcome{});
-    BOOST_TEST(spent.count() < 15'000);
+    BOOST_TEST(spent.count() < std::chrono::microseconds(little).count());
     BOOST_TEST(tasks() == 1U);
 }
 
