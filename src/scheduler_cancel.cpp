@@ -49,7 +49,7 @@ bool scheduler::mark_cancelled(io_operation* op) noexcept {
             pending_of(*op).remove(op);
             return true;
         case io_operation::state::in_kernel:
-            return !op->settled;  // else its poll is being ended already
+            return !op->settled && !op->due;  // else its poll is being ended already
         default:
             // One that is behind ends when what is ahead of it does, or at once where it alone was
             // cancelled. One that is ready makes no call when its turn comes.

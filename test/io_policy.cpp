@@ -153,6 +153,11 @@ BOOST_AUTO_TEST_CASE(a_call_that_would_wait_waits_by_a_poll_and_then_for_a_chang
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_connection_that_another_has_taken_is_polled_for_again) {
+    BOOST_TEST(after_call(sample(io_kind::accept).polls(), -EAGAIN) == verdict::poll);
+    BOOST_TEST(after_call(sample(io_kind::accept).polls().was_ready(), -EAGAIN) == verdict::poll);
+}
+
 BOOST_AUTO_TEST_CASE(a_descriptor_that_cannot_be_watched_is_refused) {
     BOOST_TEST(after_call(sample(io_kind::read).watches(false), -EAGAIN) == verdict::refuse);
     BOOST_TEST(after_entry(sample(io_kind::write).wants(POLLOUT).watches(false), POLLIN) ==
