@@ -110,6 +110,7 @@ public:
         waiting,    // for an entry
         in_kernel,  // it has one
         ready,      // in the run queue: its call comes before its handler
+        calling,    // a thread makes that call, without the lock
         ended
     };
     state at = state::idle;
