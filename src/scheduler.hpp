@@ -220,6 +220,7 @@ private:
     void add_pending(io_operation* op) noexcept;
     void announce_pending() noexcept;
     void queue_entry(io_operation* op) noexcept;
+    bool holds_operations() const noexcept;
     void cancel_everything() noexcept;
     void cancel_in_kernel() noexcept;
     void await_kernel() noexcept;
