@@ -33,7 +33,8 @@ verdict after_entry(const io_operation& op, std::int32_t answer) noexcept {
         return op.by_poll ? after_poll(op, static_cast<std::uint32_t>(answer)) : verdict::ended;
     }
     if (op.by_poll) {
-        return verdict::ended;
+        // What the kernel says of a file that never wakes anybody, if it is not ready.
+        return answer == -EINVAL ? verdict::refuse : verdict::ended;
     }
     switch (-answer) {
         case EAGAIN:
