@@ -33,7 +33,8 @@ verdict after_entry(const io_operation& op, std::int32_t answer) noexcept {
         return op.by_poll ? after_poll(op, static_cast<std::uint32_t>(answer)) : verdict::ended;
     }
     if (op.by_poll) {
-        return verdict::ended;
+        // What the kernel says of a file that never wakes anybody, if it is not ready.
+        return answer == -EINVAL ? verdict::refuse : verdict::ended;
     }
     switch (-answer) {
         case EAGAIN:
@@ -56,9 +57,8 @@ verdict after_call(const io_operation& op, std::int32_t answer) noexcept {
             if (connects) {
                 return verdict::pause;  // no poll tells of room in the backlog of a local acceptor
             }
-            // Of what takes late, another one may have taken it meanwhile; and it is not taken while
-            // it is watched.
-            if ((!op.polled && !op.watching) || (op.takes_late && (op.flags & MSG_OOB) == 0)) {
+            // Of connections, another operation may have taken the one that there was.
+            if ((!op.polled && !op.watching) || op.kind == io_kind::accept) {
                 return verdict::poll;
             }
             // It was said to be ready and is not, which it would be said to be at once again.

@@ -69,7 +69,7 @@ void take_nothing_early(io_object_state& s, io_operation& op) {
             if ((s.flags & socket_ops::non_blocking) == 0) {
                 socket_ops::set_internal_non_blocking(s.descriptor, s.flags, true, failed);
             }
-            op.by_poll = op.takes_late = !failed;
+            op.by_poll = op.takes_late = op.in_turn = !failed;
             break;
         }
         default:  // waits by a poll as it is, or takes nothing away

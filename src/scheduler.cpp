@@ -3,6 +3,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <rung/error.hpp>
 #include <string>
@@ -131,7 +132,16 @@ void scheduler::shutdown() noexcept {
         if (in_kernel_ != 0 && queue_.empty()) {
             cancel_everything();
         }
-    } while (in_flight_ != 0 || waits_ != 0 || !queue_.empty() || inbox_.filled());
+    } while (holds_operations() || waits_ != 0 || !queue_.empty() || inbox_.filled());
+}
+
+/// Whether there are operations that have an entry or wait for one.
+///
+/// In the child of a fork, those that another thread had taken from the run queue are neither there
+/// nor here, though they count as in flight.
+bool scheduler::holds_operations() const noexcept {
+    return in_kernel_ != 0 || std::any_of(pending_.begin(), pending_.end(),
+                                          [](const io_queue& waiting) { return !waiting.empty(); });
 }
 
 /// Has the kernel end every operation that it holds, if there is room for the request.

@@ -186,10 +186,11 @@ private:
     void end_cancelled(io_operation* op) noexcept;
     void cancel_locked(io_operation* op) noexcept;
     bool cancel_each(const io_list& list) noexcept;
+    static bool is_being_called(const io_list& list) noexcept;
     void cancel_entry(io_operation* op) noexcept;
     void flush_cancels() noexcept;
     void submit_cancels() noexcept;
-    void hand_over(lock_guard& lock, const io_list& leaving) noexcept;
+    void hand_over(lock_guard& lock) noexcept;
     void await_departure(lock_guard& lock, const io_list& leaving) noexcept;
 
     // scheduler_call.cpp
@@ -220,6 +221,7 @@ private:
     void add_pending(io_operation* op) noexcept;
     void announce_pending() noexcept;
     void queue_entry(io_operation* op) noexcept;
+    bool holds_operations() const noexcept;
     void cancel_everything() noexcept;
     void cancel_in_kernel() noexcept;
     void await_kernel() noexcept;
@@ -263,7 +265,7 @@ private:
     std::size_t in_flight_ = 0;     // operations started and not finished
     std::size_t in_kernel_ = 0;     // of those, the ones that have an entry
     std::size_t low_in_kernel_ = 0;
-    std::size_t submitting_ = 0;         // threads that use descriptors without the lock
+    std::size_t submitting_ = 0;         // threads that submit without the lock
     std::size_t waits_ = 0;              // waits on timers
     running_thread* threads_ = nullptr;  // those inside run…, innermost activations first
     running_thread* leader_ = nullptr;   // the one asleep in the ring
@@ -274,6 +276,7 @@ private:
     std::array<io_queue, statistics::levels> pending_;  // without an entry yet
     std::size_t receiving_bytes_ = 0;                   // room of the receives in the kernel
     io_queue cancels_;                                  // in the kernel, to be cancelled there
+    io_queue calling_;                                  // whose calls are being made
     timers timers_;
     timers urgent_timers_;                         // those with a wait of level high
     std::int64_t next_urgent_ns_ = timers::never;  // none of these is due before

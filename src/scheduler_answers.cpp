@@ -1,6 +1,7 @@
 /// What comes of the kernel's answers; the rules are in io_policy.cpp.
 
 #include <cerrno>
+#include <utility>
 
 #include "io_policy.hpp"
 #include "scheduler.hpp"
@@ -26,6 +27,10 @@ void scheduler::answered(io_operation* op, std::int32_t answer) noexcept {
     }
     if (op->cancelled) {
         finish(op, cancelled_result(*op, answer));
+        return;
+    }
+    if (std::exchange(op->due, false)) {
+        call_in_turn(op);
         return;
     }
     const verdict v = after_entry(*op, answer);
@@ -97,18 +102,21 @@ void scheduler::wait_on(io_operation* op, verdict how) noexcept {
 
 /// The edge-triggered poll of an operation reports a change, and goes on.
 ///
-/// As nobody else may be told of it, the call is made here, under the lock.
+/// As nobody else may be told of it, the call is made here, under the lock. For what is to be taken
+/// later it is a look, which takes nothing but an error.
 void scheduler::watched(io_operation* op) noexcept {
     op->has_watched = true;
-    if (op->cancelled || op->settled) {
+    if (op->cancelled || op->settled || op->due) {
         return;
     }
-    const std::int32_t result = try_operation(*op);
+    const bool looks = op->only_looks();
+    const std::int32_t result = looks ? look_for_data(*op) : try_operation(*op);
     if (after_call(*op, result) == verdict::watch) {
         return;
     }
+    op->due = looks && result >= 0;
+    op->settled = !op->due;
     op->result = result;
-    op->settled = true;
     cancel_entry(op);
 }
 

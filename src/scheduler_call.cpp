@@ -19,11 +19,12 @@ bool scheduler::attempt(io_operation* op, operation::action what) noexcept {
     lock_guard lock(*this);
     std::int32_t result = -ECANCELED;
     if (what == operation::action::complete && !op->cancelled) {
-        ++submitting_;  // until the call is over, nobody may close the descriptor
+        op->at = io_operation::state::calling;  // nobody may close the descriptor
+        calling_.push(op);
         lock.unlock();
         result = try_transfer(*op);
         lock.lock();
-        --submitting_;
+        calling_.remove(op);
         ++counters_.speculated;
         if (std::exchange(op->try_first, false) && op->list != nullptr) {
             result != -EAGAIN ? op->list->receives.hit() : op->list->receives.miss();

@@ -49,7 +49,7 @@ bool scheduler::mark_cancelled(io_operation* op) noexcept {
             pending_of(*op).remove(op);
             return true;
         case io_operation::state::in_kernel:
-            return !op->settled;  // else its poll is being ended already
+            return !op->settled && !op->due;  // else its poll is being ended already
         default:
             // One that is behind ends when what is ahead of it does, or at once where it alone was
             // cancelled. One that is ready makes no call when its turn comes.
@@ -126,10 +126,18 @@ void scheduler::cancel_all(io_list& list) noexcept {
     }
 }
 
+/// Whether a thread makes the call of an operation of the list, which takes a moment.
+bool scheduler::is_being_called(const io_list& list) noexcept {
+    const io_operation* op = list.front();
+    while (op != nullptr && op->at != io_operation::state::calling) {
+        op = op->list_next;
+    }
+    return op != nullptr;
+}
+
 void scheduler::detach(io_list& list, engine::departure d, int socket) noexcept {
     lock_guard lock(*this);
-    // Entries that name the descriptor may be on their way.
-    for (backoff until_then; submitting_ != 0 && !list.empty();) {
+    for (backoff until_then; is_being_called(list);) {
         lock.unlock();
         until_then.wait();
         lock.lock();
@@ -144,18 +152,7 @@ void scheduler::detach(io_list& list, engine::departure d, int socket) noexcept 
         }
     }
     if (!leaving.empty()) {
-        hand_over(lock, leaving);
-        for (backoff until_then; !cancels_.empty() && ring_error_ == 0;) {
-            flush_cancels();
-            submit();
-            reap();
-            if (!cancels_.empty()) {
-                lock.unlock();  // for a sleeper that has to take completions first
-                until_then.wait();
-                lock.lock();
-            }
-        }
-        reap();
+        hand_over(lock);
         if (in_loop || d == engine::departure::awaited || noticed(socket)) {
             await_departure(lock, leaving);
         }
@@ -168,18 +165,23 @@ void scheduler::detach(io_list& list, engine::departure d, int socket) noexcept 
     }
 }
 
-/// Has the kernel take the entries of a thread that is about to sleep in the ring: one that names the
-/// descriptor must not find it used again.
-void scheduler::hand_over(lock_guard& lock, const io_list& leaving) noexcept {
-    backoff until_then;
-    while (leader_ != nullptr && !ring_->all_taken() && !leaving.empty() && ring_error_ == 0) {
+/// Has the kernel take every entry and cancellation that there is, those of a thread that is about to
+/// enter the ring among them: one that names the descriptor must not find it used again.
+void scheduler::hand_over(lock_guard& lock) noexcept {
+    const auto incomplete = [this] {
+        return (!cancels_.empty() || !ring_->all_taken()) && ring_error_ == 0;
+    };
+    for (backoff until_then; incomplete();) {
+        flush_cancels();
         submit();
-        if (!ring_->all_taken()) {
-            lock.unlock();
+        reap();
+        if (incomplete()) {
+            lock.unlock();  // for a sleeper that has to take completions first
             until_then.wait();
             lock.lock();
         }
     }
+    reap();
 }
 
 /// Waits until cancelled operations have ended, which is when the thread that had submitted them has

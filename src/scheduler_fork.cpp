@@ -94,6 +94,10 @@ void scheduler::go_on_alone() noexcept {
     wake_armed_ = false;
     guests_armed_ = false;
     submitting_ = 0;
+    while (io_operation* const op = calling_.front()) {
+        calling_.remove(op);
+        call_in_turn(op);  // whoever was about to make its call is not here
+    }
     // Nobody sleeps, and who was about to wake the sleeper is not here.
     leader_ = nullptr;
     inbox_.interrupt();

@@ -10,6 +10,19 @@
 
 namespace rung::detail {
 
+namespace {
+
+/// The newest of the accepts that end in turn, or null.
+io_operation* newest_accept(const io_list& list) noexcept {
+    io_operation* op = list.front();
+    while (op != nullptr && !(op->kind == io_kind::accept && op->in_turn)) {
+        op = op->list_next;
+    }
+    return op;
+}
+
+}  // namespace
+
 void scheduler::start(io_operation* op, io_list* list, cancel_link* link) noexcept {
     const lock_guard lock(*this);
     if (link != nullptr) {
@@ -22,12 +35,16 @@ void scheduler::start(io_operation* op, io_list* list, cancel_link* link) noexce
         ++urgent_io_;
         note_events();
     }
-    io_operation* const ahead = op->in_turn ? newest_transfer(*list, op->receives()) : nullptr;
+    io_operation* ahead = nullptr;
+    if (op->in_turn) {
+        ahead = op->kind == io_kind::accept ? newest_accept(*list)
+                                            : newest_transfer(*list, op->receives());
+    }
     if (list != nullptr) {
         list->push(op);
     }
     if (ahead != nullptr) {
-        // The kernel wakes the last that began to wait, and so would mix up the bytes.
+        // The kernel wakes the last that began to wait, and so would mix up bytes and connections.
         op->at = io_operation::state::behind;
         op->ahead = ahead;
         ahead->behind = op;

@@ -80,6 +80,15 @@ std::int32_t try_transfer(const io_operation& op) noexcept {
     return answer(n);
 }
 
+std::int32_t look_for_data(const io_operation& op) noexcept {
+    char first = 0;
+    ssize_t n = -1;
+    do {
+        n = ::recv(op.descriptor, &first, sizeof first, MSG_PEEK | MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : 0;
+}
+
 std::int32_t try_connect(const io_operation& op) noexcept {
     const int mode = ::fcntl(op.descriptor, F_GETFL);
     const bool blocks = mode >= 0 && (mode & O_NONBLOCK) == 0;

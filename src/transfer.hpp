@@ -11,6 +11,10 @@ namespace rung::detail {
 /// present mode.
 std::int32_t try_transfer(const io_operation& op) noexcept;
 
+/// Whether a receive would find something: gives 0 then. It leaves everything where it is, but for an
+/// error of the socket, which is the answer.
+std::int32_t look_for_data(const io_operation& op) noexcept;
+
 /// Begins a connection. EINPROGRESS where its outcome has to be waited for, EAGAIN where the backlog
 /// of a local acceptor is full. The descriptor keeps its mode.
 std::int32_t try_connect(const io_operation& op) noexcept;

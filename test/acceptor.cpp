@@ -2,9 +2,13 @@
 
 #include <unistd.h>
 
+#include <array>
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/strand.hpp>
 #include <set>
+#include <vector>
 
 #include "rivals.hpp"
 
@@ -337,6 +341,32 @@ RUNG_RIVAL_CASE(local_stream_acceptors_accept_too) {
         BOOST_TEST(server.local_endpoint().path() == path);
     }
     ::unlink(path.c_str());
+}
+
+RUNG_RIVAL_CASE(accepts_that_a_slot_may_cancel_end_in_order) {
+    if (loop.threads() != 1) {
+        return;
+    }
+    typename Loop::tcp_acceptor acceptor(loop.context(), {asio::ip::address_v4::loopback(), 0});
+    std::array<asio::cancellation_signal, 4> signals;
+    std::vector<std::size_t> order;
+    for (std::size_t i = 0; i < signals.size(); ++i) {
+        acceptor.async_accept(asio::bind_cancellation_slot(
+            signals[i].slot(), [&order, i](error_code ec, typename Loop::tcp_socket peer) {
+                BOOST_TEST(peer.is_open() == !ec);
+                order.push_back(i);
+            }));
+    }
+    loop.poll();
+    signals[1].emit(asio::cancellation_type::total);
+    loop.poll();
+    std::vector<typename Loop::tcp_socket> clients;
+    for (int i = 0; i < 3; ++i) {
+        clients.emplace_back(loop.context()).connect(acceptor.local_endpoint());
+        loop.poll();
+    }
+    loop.run();
+    BOOST_TEST(order == (std::vector<std::size_t>{1, 0, 2, 3}), boost::test_tools::per_element());
 }
 
 }  // namespace

@@ -221,3 +221,11 @@ RUNG_RIVAL_CASE(a_receive_that_asks_for_all_takes_what_there_is) {
         }
     });
 }
+
+RUNG_RIVAL_CASE(what_is_always_ready_cannot_be_waited_for_to_have_an_error) {
+    descriptor<Loop> d(loop.context(), ::open("/dev/null", O_RDWR | O_CLOEXEC));
+    outcome o;
+    d.async_wait(asio::posix::descriptor_base::wait_error, into(o));
+    loop.run();
+    BOOST_TEST(o == failed(error::operation_not_supported));
+}

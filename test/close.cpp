@@ -8,9 +8,11 @@
 
 #include <atomic>
 #include <boost/asio/post.hpp>
+#include <chrono>
 #include <future>
 #include <stdexcept>
 
+#include "busy_links.hpp"
 #include "peers.hpp"
 #include "rivals.hpp"
 
@@ -324,3 +326,22 @@ RUNG_RIVAL_CASE(close_in_the_handler_of_one_operation_ends_the_others) {
 }
 
 }  // namespace
+
+BOOST_AUTO_TEST_CASE(close_does_not_wait_for_the_calls_of_other_operations) {
+    // More threads than cores: at each time some of them are in the middle of a call.
+    constexpr int threads = 12;
+    rung::io_context context;
+    const busy_links busy(context, threads);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+    int closed = 0;
+    while (closed < 50 && std::chrono::steady_clock::now() < end) {
+        rung::native<local_stream::socket> a(context);
+        rung::native<local_stream::socket> b(context);
+        asio::local::connect_pair(a, b);
+        std::array<char, 1> in{};
+        a.async_receive(asio::buffer(in), [](error_code, std::size_t) {});
+        a.close();
+        ++closed;
+    }
+    BOOST_TEST(closed >= 20);
+}

@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "busy_links.hpp"
 #include "time_limit.hpp"
 #include "waiting_objects.hpp"
 
@@ -357,6 +358,24 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(other_threads_keep_nothing_locked, M, ours) {
     context.stop();
     for (std::thread& t : threads) {
         t.join();
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_call_that_another_thread_was_making_ends_with_the_childs_context) {
+    auto context = std::make_unique<rung::io_context>();
+    {
+        busy_links busy(*context, 3);
+        int failed = 0;
+        for (int i = 0; i < 200 && failed == 0; ++i) {
+            failed += end_of_child([&] {
+                          busy.destroy_sockets();
+                          context.reset();
+                          return true;
+                      }) == 0
+                          ? 0
+                          : 1;
+        }
+        BOOST_TEST(failed == 0);
     }
 }
 

@@ -97,7 +97,7 @@ BOOST_AUTO_TEST_CASE(an_entrys_count_and_its_other_errors_are_its_end) {
         for (const int answer : {0, 1, 4'096, -EPIPE, -ECONNRESET, -EBADF, -EINVAL, -ENOBUFS}) {
             BOOST_TEST(after_entry(sample(k), answer) == verdict::ended);
         }
-        for (const int error : {EBADF, EINVAL, ENOMEM, EAGAIN}) {
+        for (const int error : {EBADF, ENOMEM, EAGAIN}) {
             BOOST_TEST(after_entry(sample(k).wants(POLLIN).polls(), -error) == verdict::ended);
         }
     }
@@ -153,7 +153,14 @@ BOOST_AUTO_TEST_CASE(a_call_that_would_wait_waits_by_a_poll_and_then_for_a_chang
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_connection_that_another_has_taken_is_polled_for_again) {
+    BOOST_TEST(after_call(sample(io_kind::accept).polls(), -EAGAIN) == verdict::poll);
+    BOOST_TEST(after_call(sample(io_kind::accept).polls().was_ready(), -EAGAIN) == verdict::poll);
+}
+
 BOOST_AUTO_TEST_CASE(a_descriptor_that_cannot_be_watched_is_refused) {
+    BOOST_TEST(after_entry(sample(io_kind::wait).wants(POLLPRI).polls(), -EINVAL) ==
+               verdict::refuse);
     BOOST_TEST(after_call(sample(io_kind::read).watches(false), -EAGAIN) == verdict::refuse);
     BOOST_TEST(after_entry(sample(io_kind::write).wants(POLLOUT).watches(false), POLLIN) ==
                verdict::refuse);

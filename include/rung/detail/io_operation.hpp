@@ -110,6 +110,7 @@ public:
         waiting,    // for an entry
         in_kernel,  // it has one
         ready,      // in the run queue: its call comes before its handler
+        calling,    // a thread makes that call, without the lock
         ended
     };
     state at = state::idle;
@@ -119,6 +120,7 @@ public:
     bool has_watched = false;  // and it has, so that the descriptor can be waited for
     bool settled = false;      // `result` is there, and only the poll has to end
     std::uint8_t pauses = 0;   // of `connect`: the entry is the n-th pause before another try
+    bool due = false;  // there is something for it: its call follows when the poll has ended
     io_list* list = nullptr;
     io_operation** list_before = nullptr;
     io_operation* list_next = nullptr;
@@ -139,6 +141,8 @@ public:
                 kind == io_kind::read_vector) &&
                (flags & (MSG_OOB | MSG_ERRQUEUE)) == 0;
     }
+    /// Whether it must not take anything before its handler's turn, when a call could find something.
+    bool only_looks() const noexcept { return takes_late && receives(); }
     bool sends() const noexcept {
         return kind == io_kind::send || kind == io_kind::send_msg || kind == io_kind::write ||
                kind == io_kind::write_vector;
