@@ -204,7 +204,7 @@ private:
 
     // scheduler_io.cpp
     bool flush(bool hungry) noexcept;
-    bool try_now(io_operation* op) noexcept;
+    bool try_now(io_operation* op, bool many) noexcept;
     void left_kernel(const io_operation& op) noexcept;
     void submit(lock_guard* lock = nullptr) noexcept;
     void submit_pending(lock_guard* lock = nullptr) noexcept;

@@ -128,6 +128,9 @@ bool scheduler::flush(bool hungry) noexcept {
     if (!cancels_.empty()) {
         return true;
     }
+    // One system call has the ring try them all.
+    constexpr std::size_t few = 8;
+    const bool many = in_flight_ - in_kernel_ > few;
     for (auto& waiting : pending_) {
         while (io_operation* const op = waiting.front()) {
             if (hungry && !queue_.empty()) {
@@ -142,7 +145,7 @@ bool scheduler::flush(bool hungry) noexcept {
                 return true;
             }
             waiting.remove(op);
-            if (!try_now(op)) {
+            if (!try_now(op, many)) {
                 queue_entry(op);
             }
         }
@@ -151,7 +154,7 @@ bool scheduler::flush(bool hungry) noexcept {
 }
 
 /// Tries a receive that has not been tried, if it is likely to succeed. True if it did, or failed.
-inline bool scheduler::try_now(io_operation* op) noexcept {
+inline bool scheduler::try_now(io_operation* op, bool many) noexcept {
     if (op->takes_late) {
         if (op->try_first && op->list->receives.worth_trying()) {
             call_in_turn(op);
@@ -161,7 +164,7 @@ inline bool scheduler::try_now(io_operation* op) noexcept {
         return false;
     }
     // With several threads the lock is not to be held over a call that the ring can make.
-    if (!std::exchange(op->try_first, false) || several_threads_) {
+    if (!std::exchange(op->try_first, false) || many || several_threads_) {
         return false;
     }
     speculation& hint = op->list->receives;
