@@ -32,7 +32,7 @@ class busy_links {
         }
         void receive() {
             b.async_receive(boost::asio::buffer(in),
-                            boost::asio::bind_cancellation_slot(signal.slot(),
+                            boost::asio::bind_cancellation_slot(signal->slot(),
                                                                 [this](auto failed, std::size_t) {
                                                                     if (!failed) {
                                                                         go_on();
@@ -42,7 +42,8 @@ class busy_links {
 
         rung::native<local::socket> a;
         rung::native<local::socket> b;
-        boost::asio::cancellation_signal signal;
+        std::unique_ptr<boost::asio::cancellation_signal> signal =
+            std::make_unique<boost::asio::cancellation_signal>();
         std::array<char, 64> out{};
         std::array<char, 64> in{};
     };
@@ -66,8 +67,14 @@ public:
     busy_links(const busy_links&) = delete;
     busy_links& operator=(const busy_links&) = delete;
 
-    /// In the child of a fork, which has none of the threads.
-    void destroy_sockets() { links_.clear(); }
+    /// In the child of a fork, which has none of the threads. One may have been in the middle of a
+    /// change of a signal, which is nobody's to destroy then.
+    void destroy_sockets() {
+        for (const auto& l : links_) {
+            static_cast<void>(l->signal.release());
+        }
+        links_.clear();
+    }
 
 private:
     rung::io_context& context_;
