@@ -204,6 +204,7 @@ private:
 
     // scheduler_io.cpp
     bool flush(bool hungry) noexcept;
+    bool many_wait() const noexcept;
     bool try_now(io_operation* op, bool many) noexcept;
     void left_kernel(const io_operation& op) noexcept;
     void submit(lock_guard* lock = nullptr) noexcept;
@@ -217,6 +218,7 @@ private:
     void let_go(io_operation* next) noexcept;
     static io_operation* leave_turn(io_operation* op) noexcept;
     static io_operation* newest_transfer(const io_list& list, bool receives) noexcept;
+    static io_operation* newest_like(const io_list& list, const io_operation& op) noexcept;
     io_queue& pending_of(const io_operation& op) noexcept;
     void add_pending(io_operation* op) noexcept;
     void announce_pending() noexcept;
@@ -340,6 +342,12 @@ private:
 
 inline running_thread* scheduler::self() const noexcept {
     return static_cast<running_thread*>(find_thread_state(*this));
+}
+
+/// Whether more than a few operations are without an entry.
+inline bool scheduler::many_wait() const noexcept {
+    constexpr std::size_t few = 8;
+    return in_flight_ - in_kernel_ > few;
 }
 
 inline int scheduler::ran_in_pass() const noexcept {

@@ -128,11 +128,9 @@ void scheduler::cancel_all(io_list& list) noexcept {
 
 /// Whether a thread makes the call of an operation of the list, which takes a moment.
 bool scheduler::is_being_called(const io_list& list) noexcept {
-    const io_operation* op = list.front();
-    while (op != nullptr && op->at != io_operation::state::calling) {
-        op = op->list_next;
-    }
-    return op != nullptr;
+    return list.newest([](const io_operation& o) {
+        return o.at == io_operation::state::calling;
+    }) != nullptr;
 }
 
 void scheduler::detach(io_list& list, engine::departure d, int socket) noexcept {

@@ -10,19 +10,6 @@
 
 namespace rung::detail {
 
-namespace {
-
-/// The newest of the accepts that end in turn, or null.
-io_operation* newest_accept(const io_list& list) noexcept {
-    io_operation* op = list.front();
-    while (op != nullptr && !(op->kind == io_kind::accept && op->in_turn)) {
-        op = op->list_next;
-    }
-    return op;
-}
-
-}  // namespace
-
 void scheduler::start(io_operation* op, io_list* list, cancel_link* link) noexcept {
     const lock_guard lock(*this);
     if (link != nullptr) {
@@ -35,11 +22,7 @@ void scheduler::start(io_operation* op, io_list* list, cancel_link* link) noexce
         ++urgent_io_;
         note_events();
     }
-    io_operation* ahead = nullptr;
-    if (op->in_turn) {
-        ahead = op->kind == io_kind::accept ? newest_accept(*list)
-                                            : newest_transfer(*list, op->receives());
-    }
+    io_operation* const ahead = op->in_turn ? newest_like(*list, *op) : nullptr;
     if (list != nullptr) {
         list->push(op);
     }
@@ -64,11 +47,17 @@ void scheduler::announce_pending() noexcept {
 }
 
 io_operation* scheduler::newest_transfer(const io_list& list, bool receives) noexcept {
-    io_operation* op = list.front();
-    while (op != nullptr && !(receives ? op->receives() : op->sends())) {
-        op = op->list_next;
+    return list.newest(
+        [receives](const io_operation& o) { return receives ? o.receives() : o.sends(); });
+}
+
+/// The one behind which an operation waits for its turn, or null.
+io_operation* scheduler::newest_like(const io_list& list, const io_operation& op) noexcept {
+    if (op.kind != io_kind::accept) {
+        return newest_transfer(list, op.receives());
     }
-    return op;
+    return list.newest(
+        [](const io_operation& o) { return o.kind == io_kind::accept && o.in_turn; });
 }
 
 bool scheduler::has_transfers(const io_list& list, bool receives) noexcept {
@@ -128,9 +117,7 @@ bool scheduler::flush(bool hungry) noexcept {
     if (!cancels_.empty()) {
         return true;
     }
-    // One system call has the ring try them all.
-    constexpr std::size_t few = 8;
-    const bool many = in_flight_ - in_kernel_ > few;
+    const bool many = many_wait();  // one system call has the ring try them all
     for (auto& waiting : pending_) {
         while (io_operation* const op = waiting.front()) {
             if (hungry && !queue_.empty()) {

@@ -173,8 +173,7 @@ void scheduler::pass(lock_guard& lock) noexcept {
     left_in_pass_ = pass_length_;
     // What the kernel has for us became ready before what a call or an entry finds now, and is served
     // first. For a few operations that is not worth entering it twice.
-    constexpr std::size_t few = 8;
-    if (in_flight_ - in_kernel_ > few && ring_->pending_work()) {
+    if (many_wait() && ring_->pending_work()) {
         submit(&lock);
         reap();
     }

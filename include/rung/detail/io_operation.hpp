@@ -48,6 +48,9 @@ public:
 
     bool empty() const noexcept { return front_ == nullptr; }
     io_operation* front() const noexcept { return front_; }
+    /// The newest for which the predicate holds, or null.
+    template <class Predicate>
+    io_operation* newest(Predicate p) const noexcept;
     void push(io_operation* op) noexcept;
     void take(io_list& other) noexcept;
     static void unlink(io_operation* op) noexcept;
@@ -160,6 +163,15 @@ public:
 protected:
     using linked_operation::linked_operation;
 };
+
+template <class Predicate>
+io_operation* io_list::newest(Predicate p) const noexcept {
+    io_operation* op = front_;
+    while (op != nullptr && !p(*op)) {
+        op = op->list_next;
+    }
+    return op;
+}
 
 inline void io_list::push(io_operation* op) noexcept {
     op->list = this;
