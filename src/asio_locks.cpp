@@ -45,6 +45,41 @@ using asio_reactor = boost::asio::detail::epoll_reactor;
 
 std::unique_ptr<asio_locks> make_locks(asio_scheduler& s, asio_reactor& r);
 
+/// In the child of a fork: takes the descriptors that another thread was closing from those that the
+/// reactor is to watch anew, where it would fail on them. Their objects may still be destroyed.
+void leave_out_what_is_closing(asio_reactor& r) noexcept;
+
+template <auto Watched, auto First, auto Next, auto Previous, auto Number>
+struct watched_descriptors {
+    using descriptor = asio_reactor::descriptor_state;
+
+    static void leave_out(descriptor*& first, descriptor* d) noexcept {
+        descriptor* const next = std::exchange(d->*Next, nullptr);
+        descriptor* const previous = std::exchange(d->*Previous, nullptr);
+        (previous != nullptr ? previous->*Next : first) = next;
+        if (next != nullptr) {
+            next->*Previous = previous;
+        }
+    }
+    static void leave_out_closing(descriptor*& first) noexcept {
+        for (descriptor* d = first; d != nullptr;) {
+            descriptor* const next = d->*Next;
+            if (d->*Number == -1) {
+                leave_out(first, d);
+            }
+            d = next;
+        }
+    }
+    friend void leave_out_what_is_closing(asio_reactor& r) noexcept {
+        leave_out_closing(r.*Watched.*First);
+    }
+};
+template struct watched_descriptors<&asio_reactor::registered_descriptors_,
+                                    &decltype(asio_reactor::registered_descriptors_)::live_list_,
+                                    &asio_reactor::descriptor_state::next_,
+                                    &asio_reactor::descriptor_state::prev_,
+                                    &asio_reactor::descriptor_state::descriptor_>;
+
 template <auto Timers, auto Descriptors, auto Queue>
 class held_locks final : public asio_locks {
 public:
@@ -68,7 +103,10 @@ private:
         descriptors_.reset();
         timers_.reset();
     }
-    void go_on_alone() noexcept override { go_on(); }
+    void go_on_alone() noexcept override {
+        leave_out_what_is_closing(reactor_);
+        go_on();
+    }
 
     friend std::unique_ptr<asio_locks> make_locks(asio_scheduler& s, asio_reactor& r) {
         return std::make_unique<held_locks>(s, r);

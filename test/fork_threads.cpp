@@ -157,6 +157,35 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(handlers_of_several_threads_may_fork_at_once, Prog
     p.end();
 }
 
+BOOST_AUTO_TEST_CASE_TEMPLATE(another_thread_may_be_closing_an_object, Program, ours) {
+    run_elsewhere<Program> p(1);
+    std::atomic<bool> enough{false};
+    std::thread closing([&] {
+        while (!enough) {
+            typename Program::socket a(p.context);
+            typename Program::socket b(p.context);
+            asio::local::connect_pair(a, b);
+        }
+    });
+    int refused = 0;
+    for (int i = 0; i < 200; ++i) {
+        try {
+            if (p.fork() == process::child) {
+                ::_exit(0);
+            }
+        } catch (const boost::system::system_error&) {
+            ::_exit(1);
+        }
+        int status = -1;
+        BOOST_REQUIRE(::waitpid(p.id, &status, 0) == p.id);
+        refused += status != 0 ? 1 : 0;
+    }
+    enough = true;
+    closing.join();
+    BOOST_TEST(refused == 0);
+    p.end();
+}
+
 BOOST_AUTO_TEST_CASE(the_child_of_a_handler_goes_on_alone) {
     // The handler's thread is the only one in the child, and goes on running the context there.
     run_elsewhere<native_program> p(2);
