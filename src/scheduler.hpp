@@ -152,6 +152,7 @@ private:
     void lock_for_fork() noexcept override;
     void go_on() noexcept override;
     void go_on_alone() noexcept override;
+    void recall_receivers() noexcept;
     void take_back() noexcept;
     void occupy_free_numbers() const noexcept;
 

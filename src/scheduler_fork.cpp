@@ -49,13 +49,28 @@ private:
 
 boost::asio::execution_context::id fork_watch::id;
 
+/// Whether the kernel takes something for an operation as soon as there is something.
+bool takes(const io_operation& op) noexcept {
+    switch (op.kind) {
+        case io_kind::receive:
+        case io_kind::receive_msg:
+        case io_kind::read:
+        case io_kind::read_vector:
+        case io_kind::accept:
+            return !op.by_poll;
+        default:
+            return false;
+    }
+}
+
 }  // namespace
 
 void watch_forks(io_context& context, scheduler& s) {
     boost::asio::make_service<fork_watch>(context, s);
 }
 
-/// Brings what can end at once to its end, so that it is not done again in the child.
+/// Brings what can end at once to its end, so that it is not done again in the child, and has the
+/// kernel take nothing that is the child's once this process lets go of a descriptor.
 void scheduler::settle_before_fork() noexcept {
     constexpr timespec pause{.tv_sec = 0, .tv_nsec = 50'000};
     constexpr int most_pauses = 100;
@@ -72,8 +87,36 @@ void scheduler::settle_before_fork() noexcept {
         ::nanosleep(&pause, nullptr);
         lock.lock();
     }
+    if (self() != nullptr ? !several_threads_ : threads_ == nullptr) {
+        recall_receivers();
+    }
     if (self() == nullptr && !queue_.empty()) {
         share_work();
+    }
+}
+
+/// Has the kernel give back what would take bytes and connections. It gets entries again when the
+/// loop goes on.
+///
+/// Precondition: no other thread runs the context.
+void scheduler::recall_receivers() noexcept {
+    constexpr std::int64_t step_ns = 1'000'000;
+    constexpr int most_steps = 5;  // where the thread that submitted them has yet to let go
+    entries_.for_each([this](io_operation& op) {
+        if (takes(op)) {
+            cancel_entry(&op);
+        }
+    });
+    submit_cancels();
+    const auto some_are_left = [this] {
+        bool found = false;
+        entries_.for_each([&found](const io_operation& op) { found = found || takes(op); });
+        return found;
+    };
+    for (int i = 0; i < most_steps && some_are_left(); ++i) {
+        note_error(ring_->wait(ring_->publish(), true, step_ns));
+        ring_->refresh();
+        reap();
     }
 }
 

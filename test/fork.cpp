@@ -36,7 +36,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(handlers_and_timers_go_on_in_both_processes, Progr
     for (const int hint : hints) {
         Program p(hint);
         std::vector<int> ran;
-        typename Program::timer timer(p.context, 5ms);
+        typename Program::timer timer(p.context, 100ms);
         timer.async_wait([&](error_code ec) { ran.push_back(ec ? -1 : 3); });
         std::optional<process> here;
         asio::post(p.context, [&] {
@@ -68,12 +68,34 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(operations_in_flight_go_on_in_both_processes, Prog
         p.context.poll();  // both are with the kernel
         const process here = p.fork();
         const bool child = here == process::child;
+        if (!child) {
+            std::this_thread::sleep_for(50ms);  // what is the child's arrives meanwhile
+        }
         (child ? for_parent : for_child).cancel();
         (child ? childs_peer : parents_peer).send(asio::buffer(child ? "c" : "p", 1));
         p.context.run();
         const error_code aborted = asio::error::operation_aborted;
         p.join(here, child ? in[1] == 'c' && !ended[1] && ended[0] == aborted
                            : in[0] == 'p' && !ended[0] && ended[1] == aborted);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_goes_to_the_process_that_still_accepts) {
+    for (const int hint : hints) {
+        native_program p(hint);
+        rung::native<tcp::acceptor> acceptor(p.context, {asio::ip::address_v4::loopback(), 0});
+        const auto endpoint = acceptor.local_endpoint();
+        error_code ended;
+        acceptor.async_accept([&](error_code ec, rung::native<tcp::socket>) { ended = ec; });
+        p.context.poll();  // it is with the kernel
+        const process here = p.fork();
+        rung::native<tcp::socket> client(p.context);
+        if (here == process::parent) {
+            client.connect(endpoint);
+            acceptor.close();
+        }
+        p.context.run();
+        p.join(here, here == process::child ? !ended : ended == asio::error::operation_aborted);
     }
 }
 
