@@ -103,7 +103,7 @@ void scheduler::recall_receivers() noexcept {
     constexpr std::int64_t step_ns = 1'000'000;
     constexpr int most_steps = 5;  // where the thread that submitted them has yet to let go
     entries_.for_each([this](io_operation& op) {
-        if (takes(op)) {
+        if (takes(op) && op.queue_before == nullptr) {
             cancel_entry(&op);
         }
     });

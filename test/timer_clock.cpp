@@ -120,7 +120,7 @@ RUNG_RIVAL_CASE(a_coarse_clock_is_not_early_either) {
 RUNG_RIVAL_CASE(a_thousand_idle_timers_of_a_clock_are_one_look_at_it_now_and_then) {
     using timer = typename Loop::template timer_of<settable_clock>;
     std::vector<timer> timers;
-    int aborted = 0;
+    std::atomic<int> aborted{0};
     for (int i = 0; i < 1'000; ++i) {
         timers.emplace_back(loop.context(), std::chrono::hours(1) + std::chrono::seconds(i));
         timers.back().async_wait(
