@@ -79,7 +79,10 @@ public:
     void expect_guests() noexcept { quiet_guests_ = quiet_guests::unlikely; }
     void leave_guests_to_asio() noexcept { guest_thread_ = true; }
     bool leaves_guests_to_asio() const noexcept { return guest_thread_; }
-    bool several_threads() noexcept;
+    /// Without the lock it is a hint: another thread may enter or leave meanwhile.
+    bool several_threads() const noexcept {
+        return several_threads_.load(std::memory_order_relaxed);
+    }
     bool nothing_else(std::uint64_t own) noexcept;
 
     // The door's other side; see engine.hpp.
@@ -273,7 +276,7 @@ private:
     running_thread* threads_ = nullptr;  // those inside run…, innermost activations first
     running_thread* leader_ = nullptr;   // the one asleep in the ring
     std::int64_t leader_until_ns_ = 0;   // until when
-    bool several_threads_ = false;
+    std::atomic<bool> several_threads_{false};  // set under the lock
     std::optional<ring> ring_;
     entry_table entries_;
     std::array<io_queue, statistics::levels> pending_;  // without an entry yet

@@ -87,7 +87,7 @@ void scheduler::settle_before_fork() noexcept {
         ::nanosleep(&pause, nullptr);
         lock.lock();
     }
-    if (self() != nullptr ? !several_threads_ : threads_ == nullptr) {
+    if (self() != nullptr ? !several_threads() : threads_ == nullptr) {
         recall_receivers();
     }
     if (self() == nullptr && !queue_.empty()) {
@@ -157,7 +157,7 @@ void scheduler::go_on_alone() noexcept {
             bring_back(*t);
         }
     }
-    several_threads_ = false;
+    several_threads_.store(false, std::memory_order_relaxed);
     note_events();
     // A thread that is not here may own the mutex, or have been about to take it from its owner.
     go_on();

@@ -41,7 +41,7 @@ void scheduler::start(io_operation* op, io_list* list, cancel_link* link) noexce
 void scheduler::announce_pending() noexcept {
     if (self() == nullptr) {
         wake_if_asleep();
-    } else if (several_threads_ && leader_ != nullptr) {
+    } else if (several_threads() && leader_ != nullptr) {
         submit_pending();  // the handler may wait for it, and the sleeper would not know
     }
 }
@@ -85,7 +85,7 @@ inline void scheduler::queue_entry(io_operation* op) noexcept {
     const bool receive = op->kind == io_kind::receive;
     const bool urgent = op->level_ == level::high || op->io_level == level::high;
     if (receive && !op->by_poll && op->length >= large && receiving_bytes_ + op->length > cached &&
-        !urgent && !several_threads_) {
+        !urgent && !several_threads()) {
         op->by_poll = true;
     }
     op->at = io_operation::state::in_kernel;
@@ -151,7 +151,7 @@ inline bool scheduler::try_now(io_operation* op, bool many) noexcept {
         return false;
     }
     // With several threads the lock is not to be held over a call that the ring can make.
-    if (!std::exchange(op->try_first, false) || many || several_threads_) {
+    if (!std::exchange(op->try_first, false) || many || several_threads()) {
         return false;
     }
     speculation& hint = op->list->receives;
@@ -173,7 +173,7 @@ inline bool scheduler::try_now(io_operation* op, bool many) noexcept {
 /// can be done at once, and where several threads run the context the others need not wait for that.
 void scheduler::submit(lock_guard* lock) noexcept {
     ++counters_.system_calls;
-    if (lock == nullptr || !several_threads_) {
+    if (lock == nullptr || !several_threads()) {
         note_error(ring_->submit());
         return;
     }

@@ -12,7 +12,7 @@ namespace rung::detail {
 
 /// To be called when what it looks at has changed.
 void scheduler::note_events() noexcept {
-    eventful_ = several_threads_ || (urgent_io_ | urgent_waits_) != 0 || options_.measure_time ||
+    eventful_ = several_threads() || (urgent_io_ | urgent_waits_) != 0 || options_.measure_time ||
                 left_behind_ || stopped_.load(std::memory_order_relaxed);
 }
 
@@ -54,7 +54,7 @@ operation* scheduler::next(running_thread& self, std::int64_t deadline_ns) {
         if (operation* const op = pop(self)) {
             --left_in_pass_;
             work_.hold();
-            if (several_threads_ && (!queue_.empty() || leader_ == nullptr)) {
+            if (several_threads() && (!queue_.empty() || leader_ == nullptr)) {
                 share_work();
             }
             return op;
@@ -162,7 +162,7 @@ void scheduler::look_around(lock_guard& lock, bool idle) noexcept {
             fire_urgent_timers(now_ns);
         }
     }
-    if (several_threads_ && leader_ != nullptr) {
+    if (several_threads() && leader_ != nullptr) {
         submit_pending();  // nobody else would until the sleeper wakes
     }
 }
@@ -197,7 +197,7 @@ void scheduler::begin_pass(const lock_guard& lock, std::int64_t ran) noexcept {
     // What this pass began may have ended at once, and the next one is likely to begin more.
     const bool began_something = std::exchange(began_something_, false);
     punctual_ = began_something || waits_ != 0 || in_flight_ != 0 || guests_ != nullptr;
-    const bool lent = !several_threads_ && lock.by_mutex() && !mutex_.owned();
+    const bool lent = !several_threads() && lock.by_mutex() && !mutex_.owned();
     const bool due =
         waits_ != 0 && coarse_now_ns() >= std::min(next_due_ns_, next_urgent_ns_) - coarse_lag_ns;
     const auto ready = [this] { return static_cast<std::int64_t>(queue_.size()); };

@@ -82,7 +82,7 @@ bool scheduler::spin(running_thread& self, lock_guard& lock, std::int64_t& idle_
         return false;
     }
     pass_began_ns_ = 0;
-    if (!several_threads_) {
+    if (!several_threads()) {
         own_again(lock, now_ns);
     }
     arm_guests();
@@ -105,7 +105,7 @@ bool scheduler::spin(running_thread& self, lock_guard& lock, std::int64_t& idle_
 
 /// Whether nothing can come but what other threads post: then a futex is the cheaper bed.
 bool scheduler::may_leave_ring() const noexcept {
-    return in_flight_ == 0 && guests_ == nullptr && !several_threads_ &&
+    return in_flight_ == 0 && guests_ == nullptr && !several_threads() &&
            ring_->unsubmitted() == 0 && ring_->may_be_left();
 }
 
@@ -149,7 +149,7 @@ void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t until
         return;
     }
     arm_guests();
-    if (several_threads_ && ring_->unsubmitted() != 0) {
+    if (several_threads() && ring_->unsubmitted() != 0) {
         submit(&lock);  // others may add entries while this thread sleeps
         return;         // and anything may have come meanwhile
     }
@@ -164,7 +164,7 @@ void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t until
         wakes_owed_ += inbox_.interrupt() ? 0 : 1;
         return;
     }
-    const unsigned count = several_threads_ ? 0 : ring_->publish();
+    const unsigned count = several_threads() ? 0 : ring_->publish();
     const bool timed = until_ns != forever;
     const std::int64_t begin_ns = timed || options_.measure_time ? clock::now_ns() : 0;
     const std::int64_t timeout_ns = timed ? std::max<std::int64_t>(until_ns - begin_ns, 1) : -1;
@@ -185,7 +185,7 @@ void scheduler::sleep(running_thread& self, lock_guard& lock, std::int64_t until
     reap();
     left_in_pass_ = 0;  // timers may be due, and what has come is a turn of the queue
     pass_began_ns_ = 0;
-    if (!several_threads_ && lock.by_mutex()) {
+    if (!several_threads() && lock.by_mutex()) {
         own_again(lock, monotonic_now_ns());
     }
     if (options_.measure_time) {

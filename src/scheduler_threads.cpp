@@ -55,7 +55,7 @@ void scheduler::meet_others(const running_thread& self) {
     if (self.nested_in_ == nullptr) {
         counters_.extra_runners += options_.concurrency_hint == 1 ? 1 : 0;
         mutex_.disown();
-        several_threads_ = true;
+        several_threads_.store(true, std::memory_order_relaxed);
         note_events();
         wake_if_asleep();  // outside of the ring it would not see what this one starts there
     }
@@ -76,7 +76,8 @@ void scheduler::leave(running_thread& self) noexcept {
     *at = self.next_;
     bring_back(self);
     if (threads_ == nullptr || threads_->next_ == nullptr) {
-        several_threads_ = false;  // the one that remains may own the lock again; see pass()
+        // The one that remains may own the lock again; see pass().
+        several_threads_.store(false, std::memory_order_relaxed);
         note_events();
         if (threads_ != nullptr) {
             bring_back(*threads_);
@@ -91,11 +92,6 @@ void scheduler::leave(running_thread& self) noexcept {
     } else if (threads_ != nullptr) {
         share_work();
     }
-}
-
-bool scheduler::several_threads() noexcept {
-    const lock_guard lock(*this);
-    return several_threads_;
 }
 
 /// Whether the calling handler may do more than its share, since there is nothing else to do but what
@@ -172,7 +168,7 @@ void scheduler::post_elsewhere(operation* op) noexcept {
     }
     const lock_guard lock(*this);
     queue_.push(op);
-    if (several_threads_) {
+    if (several_threads()) {
         share_work();
     }
 }
@@ -185,7 +181,7 @@ void scheduler::post_when_revoked(operation* op, biased_mutex::cell* here) noexc
 
 bool scheduler::post_to_thread(operation* op, const void* thread) noexcept {
     const lock_guard lock(*this);
-    if (!several_threads_) {
+    if (!several_threads()) {
         return false;
     }
     for (running_thread* t = threads_; t != nullptr; t = t->next_) {
