@@ -199,7 +199,7 @@ void scheduler::begin_pass(const lock_guard& lock, std::int64_t ran) noexcept {
     punctual_ = began_something || waits_ != 0 || in_flight_ != 0 || guests_ != nullptr;
     const bool lent = !several_threads() && lock.by_mutex() && !mutex_.owned();
     const bool due =
-        waits_ != 0 && coarse_now_ns() >= std::min(next_due_ns_, next_urgent_ns_) - coarse_lag_ns;
+        waits_ != 0 && coarse_now_ns() + coarse_lag_ns >= std::min(next_due_ns_, next_urgent_ns_);
     const auto ready = [this] { return static_cast<std::int64_t>(queue_.size()); };
     const bool lengthy = punctual_ && ready() > std::min(pass_limit_, few);
     if (due || lent || lengthy) {
