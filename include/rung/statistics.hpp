@@ -52,7 +52,7 @@ struct statistics {
     /// Times that another thread took the engine's lock from the thread that owned it.
     std::uint64_t lock_borrows = 0;
     /// Whether stock I/O objects on this context run on a thread of Asio's own, as they do where
-    /// Asio does not use epoll, and not on the loop.
+    /// Asio does not use epoll or tracks handlers, and not on the loop.
     bool guest_thread = false;
     /// Nanoseconds spent in handlers; zero unless `io_context_options::measure_time` is set.
     std::uint64_t handler_time_ns = 0;

@@ -47,10 +47,14 @@
 
 #if BOOST_VERSION < 108100
 #error "rung needs Boost 1.81 or newer"
+#elif defined(BOOST_ASIO_DISABLE_THREADS)
+#error "rung needs Asio's locks: give the context a concurrency hint instead of this switch"
 #endif
 
-// Whether stock objects wait in Asio's epoll reactor here, so that our loop can do that for them.
-#if defined(BOOST_ASIO_HAS_EPOLL) && !defined(BOOST_ASIO_HAS_IO_URING_AS_DEFAULT)
+// Whether stock objects wait in Asio's epoll reactor here, so that our loop can do that for them. With
+// handler tracking its operations are larger than the library, which was built without, knows them.
+#if defined(BOOST_ASIO_HAS_EPOLL) && !defined(BOOST_ASIO_HAS_IO_URING_AS_DEFAULT) && \
+    !defined(BOOST_ASIO_ENABLE_HANDLER_TRACKING) && !defined(BOOST_ASIO_CUSTOM_HANDLER_TRACKING)
 #define RUNG_ASIO_USES_EPOLL 1
 #else
 #define RUNG_ASIO_USES_EPOLL 0
