@@ -156,7 +156,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(handlers_go_to_the_executor_they_are_bound_to, Con
         BOOST_TEST(other.get_executor().running_in_this_thread());
     });
     BOOST_TEST((asio::get_associated_executor(bound, context) == other.get_executor()));
-    BOOST_TEST((asio::get_associated_executor([] {}, context) == context.get_executor()));
+    BOOST_TEST((asio::get_associated_executor([] {}, context.get_executor()) ==
+                context.get_executor()));
     using plain = void (*)();
     BOOST_TEST((asio::associated_executor<plain, executor_of<Context>>::get(
                     nullptr, context.get_executor()) == context.get_executor()));
