@@ -51,16 +51,7 @@ boost::asio::execution_context::id fork_watch::id;
 
 /// Whether the kernel takes something for an operation as soon as there is something.
 bool takes(const io_operation& op) noexcept {
-    switch (op.kind) {
-        case io_kind::receive:
-        case io_kind::receive_msg:
-        case io_kind::read:
-        case io_kind::read_vector:
-        case io_kind::accept:
-            return !op.by_poll;
-        default:
-            return false;
-    }
+    return !op.by_poll && (op.receives() || op.kind == io_kind::accept);
 }
 
 }  // namespace
