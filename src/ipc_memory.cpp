@@ -24,10 +24,14 @@ using boost::system::system_error;
     throw system_error(errno, boost::system::system_category(), what);
 }
 
-constexpr std::size_t rounded(std::size_t n) noexcept { return (n + 63) / 64 * 64; }
+constexpr std::size_t rounded(std::size_t n, std::size_t to) noexcept { return (n + to - 1) / to * to; }
+constexpr std::size_t line = 64;
+constexpr std::size_t page = 4096;
 
+/// Whole pages: ThreadSanitizer takes what is left of one for mapped when it no longer is.
 std::size_t size_of(std::size_t slots, std::size_t capacity) noexcept {
-    return sizeof(memory_header) + slots * (sizeof(slot) + 2 * rounded(capacity));
+    return rounded(sizeof(memory_header) + slots * (sizeof(slot) + 2 * rounded(capacity, line)),
+                   page);
 }
 
 memory_header* map(int fd, std::size_t size) {
@@ -76,7 +80,7 @@ unique_fd::~unique_fd() {
 }
 
 std::pair<memory, unique_fd> memory::create(std::size_t slots, std::size_t capacity) {
-    capacity = rounded(capacity);
+    capacity = rounded(capacity, line);
     unique_fd fd(::memfd_create("rung-ipc", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     const auto size = static_cast<off_t>(size_of(slots, capacity));
     if (fd.get() == -1 || ::ftruncate(fd.get(), size) != 0 ||

@@ -69,19 +69,22 @@ private:
     std::vector<std::string> answers_;
 };
 
-/// Hears questions on the far end of the line and leaves every fifth unanswered.
-void answer(int line, int questions) {
+/// Hears questions on the far end of the line and leaves every fifth unanswered. Gives the number of
+/// those that it did not understand.
+int answer(int line, int questions) {
     asio::io_context context;
     asio::posix::basic_stream_descriptor<asio::any_io_executor> far(context, ::dup(line));
     std::string in;
+    int misheard = 0;
     for (int heard = 1, value = 0; value < questions; ++heard) {
         const std::size_t n = asio::read_until(far, asio::dynamic_buffer(in), '\n');
-        BOOST_REQUIRE(in.substr(0, n) == "value?\n");
+        misheard += in.substr(0, n) == "value?\n" ? 0 : 1;
         in.erase(0, n);
         if (heard % 5 != 0) {
             asio::write(far, asio::buffer(std::to_string(++value) + "\n"));
         }
     }
+    return misheard;
 }
 
 BOOST_AUTO_TEST_CASE(every_value_arrives_though_some_answers_do_not) {
@@ -92,10 +95,12 @@ BOOST_AUTO_TEST_CASE(every_value_arrives_though_some_answers_do_not) {
     rung::io_context context;
     asker a(context, ::ptsname(line), questions);
     a.start();
-    std::thread instrument([&] { answer(line, questions); });
+    int misheard = 0;
+    std::thread instrument([&] { misheard = answer(line, questions); });
     context.run();
     instrument.join();
     ::close(line);  // the end of a line takes along what has not been read
+    BOOST_TEST(misheard == 0);
     BOOST_TEST(a.answers().size() == questions);
     BOOST_TEST(a.repetitions() >= 2);
     for (std::size_t i = 0; i < a.answers().size(); ++i) {

@@ -273,6 +273,33 @@ BOOST_AUTO_TEST_CASE(cancel_in_a_strand_of_a_pool) {
     pool.join();
 }
 
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_cancel_meets_an_end_in_a_strand_of_two_threads, Context,
+                              shared_contexts) {
+    const test::time_limit limit;
+    Context ctx;
+    const auto strand = asio::make_strand(ctx);
+    using strand_type = std::decay_t<decltype(strand)>;
+    asio::basic_stream_socket<asio::local::stream_protocol, strand_type> near(strand), far(strand);
+    asio::local::connect_pair(near, far);
+    const background<Context> first(ctx), second(ctx);
+    for (int i = 0; i < 1000; ++i) {
+        char in = '\0';
+        auto [source, started] = rung::make_operation<rung::operation<std::size_t>>();
+        asio::post(strand, [&, src = std::move(source)]() mutable {
+            src.set_done(near.async_read_some(asio::buffer(&in, 1), rung::use_operation));
+        });
+        auto reading = started.get();
+        far.send(asio::buffer("x", 1));
+        reading.cancel();
+        if (reading.wait() == state::cancelled) {
+            near.read_some(asio::buffer(&in, 1));  // what a cancelled read has left
+        } else {
+            BOOST_TEST(reading.get() == 1U);
+        }
+        BOOST_TEST(in == 'x');
+    }
+}
+
 /// An executor of which can be counted how many there are.
 struct counted_executor {
     std::shared_ptr<int> token;
