@@ -24,18 +24,19 @@ using boost::system::system_error;
     throw system_error(errno, boost::system::system_category(), what);
 }
 
-constexpr std::size_t rounded(std::size_t n, std::size_t to) noexcept { return (n + to - 1) / to * to; }
+constexpr std::size_t rounded(std::size_t n, std::size_t to) noexcept {
+    return (n + to - 1) / to * to;
+}
 constexpr std::size_t line = 64;
 constexpr std::size_t page = 4096;
 
-/// Whole pages: ThreadSanitizer takes what is left of one for mapped when it no longer is.
 std::size_t size_of(std::size_t slots, std::size_t capacity) noexcept {
-    return rounded(sizeof(memory_header) + slots * (sizeof(slot) + 2 * rounded(capacity, line)),
-                   page);
+    return sizeof(memory_header) + slots * (sizeof(slot) + 2 * rounded(capacity, line));
 }
 
+/// In whole pages: ThreadSanitizer takes the rest of one for mapped when it no longer is.
 memory_header* map(int fd, std::size_t size) {
-    void* const p = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void* const p = ::mmap(nullptr, rounded(size, page), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (p == MAP_FAILED) {
         throw_errno("rung::ipc: the shared memory cannot be mapped");
     }
@@ -115,7 +116,7 @@ memory memory::open(int fd) {
 
 memory::~memory() {
     if (header_ != nullptr) {
-        ::munmap(header_, size_of(slots_, capacity_));
+        ::munmap(header_, rounded(size_of(slots_, capacity_), page));
     }
 }
 

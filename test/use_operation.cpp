@@ -19,6 +19,7 @@
 #include <rung/rung.hpp>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "contexts.hpp"
 #include "outcomes.hpp"
@@ -42,22 +43,27 @@ struct socket_pair {
     socket_of<Context> near, far;
 };
 
-/// A context that runs on a thread of its own for the length of a scope.
+/// A context that runs on threads of its own for the length of a scope.
 template <class Context>
 class background {
 public:
-    explicit background(Context& ctx)
-        : work_(asio::make_work_guard(ctx)), thread_([&ctx] { ctx.run(); }) {}
+    explicit background(Context& ctx, int threads = 1) : work_(asio::make_work_guard(ctx)) {
+        for (int i = 0; i < threads; ++i) {
+            threads_.emplace_back([&ctx] { ctx.run(); });
+        }
+    }
     ~background() {
         work_.reset();
-        thread_.join();
+        for (std::thread& t : threads_) {
+            t.join();
+        }
     }
     background(const background&) = delete;
     background& operator=(const background&) = delete;
 
 private:
     asio::executor_work_guard<typename Context::executor_type> work_;
-    std::thread thread_;
+    std::vector<std::thread> threads_;
 };
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_post_is_done_when_it_has_run, Context, contexts) {
@@ -281,7 +287,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_cancel_meets_an_end_in_a_strand_of_two_threads, 
     using strand_type = std::decay_t<decltype(strand)>;
     asio::basic_stream_socket<asio::local::stream_protocol, strand_type> near(strand), far(strand);
     asio::local::connect_pair(near, far);
-    const background<Context> first(ctx), second(ctx);
+    const background<Context> running(ctx, 2);
     for (int i = 0; i < 1000; ++i) {
         char in = '\0';
         auto [source, started] = rung::make_operation<rung::operation<std::size_t>>();
