@@ -14,11 +14,6 @@ namespace rung::detail {
 /// Asio keeps a thread for them.
 bool host_guests(io_context& context);
 
-/// Ends the thread that Asio keeps for stock objects elsewhere, so that it touches nothing while their
-/// services shut down: one of them waits for completions of Asio's io_uring that the thread would
-/// take from it.
-void end_guest_thread(io_context& context);
-
 /// Whether there are guests of the kind that does not tell Asio's scheduler when it comes, and so
 /// nobody who would wake the loop for them: resolvers.
 bool has_quiet_guests(io_context& context) noexcept;

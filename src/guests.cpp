@@ -357,11 +357,4 @@ void watch_quiet_guests(io_context&) {}
 
 #endif
 
-void end_guest_thread(io_context& context) {
-    boost::asio::execution_context& c = context;
-    if (boost::asio::has_service<asio_scheduler>(c)) {
-        boost::asio::use_service<asio_scheduler>(c).shutdown();  // joins it; once more does nothing
-    }
-}
-
 }  // namespace rung::detail

@@ -10,8 +10,8 @@
 
 namespace rung {
 
-io_context::io_context(const io_context_options& options, detail::guests guests) {
-    set_up(options, guests);
+io_context::io_context(const io_context_options& options, detail::guest_thread_end end) {
+    set_up(options, end);
 }
 
 io_context::io_context(const io_context_options& options,
@@ -22,13 +22,13 @@ io_context::io_context(const io_context_options& options,
 
 void io_context::scheduler_deleter::operator()(detail::scheduler* s) const noexcept { delete s; }
 
-void io_context::set_up(const io_context_options& options, detail::guests guests) {
+void io_context::set_up(const io_context_options& options, detail::guest_thread_end end) {
     scheduler_.reset(new detail::scheduler(*this, options, nullptr));
     detail::watch_forks(*this, *scheduler_);
-    if (guests == detail::guests::on_our_loop && detail::host_guests(*this)) {
+    if (end == nullptr && detail::host_guests(*this)) {
         scheduler_->expect_guests();
     } else {
-        scheduler_->leave_guests_to_asio();
+        scheduler_->leave_guests_to_asio(end != nullptr ? end : hosting);
     }
 }
 
@@ -43,9 +43,7 @@ io_context_options io_context::configured() {
 }
 
 io_context::~io_context() {
-    if (scheduler_->leaves_guests_to_asio()) {
-        detail::end_guest_thread(*this);
-    }
+    scheduler_->end_guest_thread(*this);
     // Handlers may own I/O objects and services' state, so they go while all of it still stands;
     // what the services' own end queues goes after.
     scheduler_->shutdown();

@@ -115,7 +115,7 @@ rung::statistics scheduler::statistics() noexcept {
     s.extra_runners = counters_.extra_runners;
     s.timers = armed_timers();
     s.lock_borrows = mutex_.borrows();
-    s.guest_thread = guest_thread_;
+    s.guest_thread = guest_thread_end_ != nullptr;
     s.handler_time_ns = counters_.handler_time_ns;
     s.sleep_time_ns = counters_.sleep_time_ns;
     return s;

@@ -77,8 +77,12 @@ public:
     // For guests; see guests.cpp.
     void watch(guest_events* guests) noexcept;
     void expect_guests() noexcept { quiet_guests_ = quiet_guests::unlikely; }
-    void leave_guests_to_asio() noexcept { guest_thread_ = true; }
-    bool leaves_guests_to_asio() const noexcept { return guest_thread_; }
+    void leave_guests_to_asio(guest_thread_end end) noexcept { guest_thread_end_ = end; }
+    void end_guest_thread(boost::asio::execution_context& c) const {
+        if (guest_thread_end_ != nullptr) {
+            guest_thread_end_(c);
+        }
+    }
     /// Without the lock it is a hint: another thread may enter or leave meanwhile.
     bool several_threads() const noexcept {
         return several_threads_.load(std::memory_order_relaxed);
@@ -300,7 +304,7 @@ private:
     bool wake_armed_ = false;  // the ring watches event_
     guest_events* guests_ = nullptr;
     bool guests_armed_ = false;  // the ring watches their descriptor
-    bool guest_thread_ = false;
+    guest_thread_end guest_thread_end_ = nullptr;
     int ring_error_ = 0;
     std::uint64_t wakes_owed_ = 0;  // wake-ups that other threads have promised
 

@@ -22,8 +22,8 @@ namespace rung {
 namespace detail {
 class ring_backend;
 
-/// On whose thread Asio's services run for stock objects.
-enum class guests : bool { on_asios_thread, on_our_loop };
+/// How the thread ends that Asio keeps for stock objects; null where they are on our loop.
+using guest_thread_end = void (*)(boost::asio::execution_context&);
 }  // namespace detail
 
 /// What stands behind the ring.
@@ -224,11 +224,14 @@ protected:
 
 private:
     // Of the program, because the macros that decide it are.
-    static constexpr detail::guests hosting =
-        RUNG_ASIO_USES_EPOLL ? detail::guests::on_our_loop : detail::guests::on_asios_thread;
+#if RUNG_ASIO_USES_EPOLL
+    static constexpr detail::guest_thread_end hosting = nullptr;
+#else
+    static constexpr detail::guest_thread_end hosting = &detail::end_guest_thread;
+#endif
 
-    io_context(const io_context_options& options, detail::guests guests);
-    void set_up(const io_context_options& options, detail::guests guests);
+    io_context(const io_context_options& options, detail::guest_thread_end end);
+    void set_up(const io_context_options& options, detail::guest_thread_end end);
     io_context_options configured();
 
     static constexpr count_type unlimited = std::numeric_limits<count_type>::max();

@@ -19,6 +19,7 @@
 #include <boost/asio/detail/io_object_impl.hpp>
 #include <boost/asio/detail/posix_serial_port_service.hpp>
 #include <boost/asio/detail/resolver_service.hpp>
+#include <boost/asio/detail/scheduler.hpp>
 #include <boost/asio/detail/service_registry.hpp>
 #include <boost/asio/detail/signal_set_service.hpp>
 #include <boost/asio/detail/socket_holder.hpp>
@@ -216,6 +217,17 @@ private:
     implementation_type implementation_;
     Executor executor_;
 };
+
+/// Ends the thread that Asio keeps for stock objects where our loop does not host them, so that it
+/// touches nothing while their services shut down: one of them waits for completions of Asio's
+/// io_uring that the thread would take from it. Of the program, for which Asio's scheduler may be
+/// larger than for the library.
+inline void end_guest_thread(boost::asio::execution_context& c) {
+    using asio_scheduler = boost::asio::detail::scheduler;
+    if (boost::asio::has_service<asio_scheduler>(c)) {
+        boost::asio::use_service<asio_scheduler>(c).shutdown();  // once more does nothing
+    }
+}
 
 /// A native object that guests may take over: a socket that was accepted on a strand of ours becomes
 /// a plain `tcp::socket`, and `cancel_after` makes plain timers of ours. Asio's converting
