@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <rung/clock.hpp>
+#include <rung/detail/guest_thread.hpp>
 #include <rung/detail/wrapped_handler.hpp>
 #include <rung/executor.hpp>
 #include <rung/statistics.hpp>
@@ -21,9 +22,6 @@ namespace rung {
 
 namespace detail {
 class ring_backend;
-
-/// How the thread ends that Asio keeps for stock objects; null where they are on our loop.
-using guest_thread_end = void (*)(boost::asio::execution_context&);
 }  // namespace detail
 
 /// What stands behind the ring.

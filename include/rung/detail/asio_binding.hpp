@@ -34,6 +34,7 @@
 #include <boost/version.hpp>
 #include <memory>
 #include <optional>
+#include <rung/detail/guest_thread.hpp>
 #include <type_traits>
 #include <typeinfo>
 #include <utility>
@@ -50,15 +51,6 @@
 #error "rung needs Boost 1.81 or newer"
 #elif defined(BOOST_ASIO_DISABLE_THREADS)
 #error "rung needs Asio's locks: give the context a concurrency hint instead of this switch"
-#endif
-
-// Whether stock objects wait in Asio's epoll reactor here, so that our loop can do that for them. With
-// handler tracking its operations are larger than the library, which was built without, knows them.
-#if defined(BOOST_ASIO_HAS_EPOLL) && !defined(BOOST_ASIO_HAS_IO_URING_AS_DEFAULT) && \
-    !defined(BOOST_ASIO_ENABLE_HANDLER_TRACKING) && !defined(BOOST_ASIO_CUSTOM_HANDLER_TRACKING)
-#define RUNG_ASIO_USES_EPOLL 1
-#else
-#define RUNG_ASIO_USES_EPOLL 0
 #endif
 
 // Whether Asio has what it called deprecated for years and removed in Boost 1.87.
@@ -218,10 +210,8 @@ private:
     Executor executor_;
 };
 
-/// Ends the thread that Asio keeps for stock objects where our loop does not host them, so that it
-/// touches nothing while their services shut down: one of them waits for completions of Asio's
-/// io_uring that the thread would take from it. Of the program, for which Asio's scheduler may be
-/// larger than for the library.
+/// Joins the thread, so that it touches nothing while the services of stock objects shut down: one of
+/// them waits for completions of Asio's io_uring that the thread would take from it.
 inline void end_guest_thread(boost::asio::execution_context& c) {
     using asio_scheduler = boost::asio::detail::scheduler;
     if (boost::asio::has_service<asio_scheduler>(c)) {
